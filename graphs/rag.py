@@ -1,0 +1,183 @@
+"""`rag`: answers from documents, with citations that are checked.
+
+    START ─ receive ─┬─ rewrite ─┬─ retrieve ─ judge ─┬─ answer ─ cite ─ END
+                     └───────────┘     │              ├─ translate ─ retrieve
+                                       └─ refuse ─────┴─ refuse ─ END
+
+`rewrite` makes a follow-up question stand alone. `judge` asks the model, in one forward
+pass, whether the passages answer the question; if they do not, `translate` searches once
+more in the documents' other language. `cite` proves each sentence of the answer from the
+stored text. All prompts over the passages begin alike, so they are read once.
+Corrective retrieval after Yan et al. 2024, arXiv:2401.15884.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from groundling.graphs.nodes.attribution import attribute
+from groundling.graphs.nodes.conversation import Conversation, history, receive, transcript
+from groundling.graphs.nodes.decide import decide
+from groundling.graphs.nodes.passages import fuse, numbered, select
+from groundling.graphs.nodes.prompts import Language, language_of, prompt
+from groundling.graphs.nodes.step import node
+from groundling.graphs.resources import Resources
+from groundling.knowledge.citations import Citation
+
+MIN_RELEVANCE = 0.5  # probability of "yes"; measured in docs/measurements.md
+REFUSALS: dict[Language, str] = {
+    "en": "Not in these documents.",
+    "ko": "이 문서들에는 없는 내용입니다.",
+}
+
+
+class Question(Conversation, total=False):
+    """What a run takes."""
+
+
+class Answer(Conversation, total=False):
+    """What a run gives.
+
+    `verdict` is `answered` (with at least one proved citation), `unproved` (an answer
+    that no passage carries) or `refused` (the documents do not have it).
+    """
+
+    answer: str
+    citations: list[Citation]
+    verdict: Literal["answered", "unproved", "refused"]
+
+
+class State(Question, Answer, total=False):
+    """Everything a run knows: ids of passages, never their text."""
+
+    queries: list[str]
+    passages: list[int]
+    relevance: float
+
+
+def leans_on_history(state: State) -> Literal["rewrite", "retrieve"]:
+    """Are there earlier turns that the question may lean on?"""
+    return "rewrite" if history(state) else "retrieve"
+
+
+async def rewrite(state: State, resources: Resources) -> State:
+    """Make a follow-up question stand alone."""
+    used = prompt("rewrite", language_of(state["question"]))
+    messages = used.messages(conversation=transcript(state), question=state["question"])
+    reply = await resources.model.ainvoke(messages, used.quiet, max_tokens=96)
+    return {"queries": [reply.text.strip() or state["question"]]}
+
+
+async def retrieve(state: State, resources: Resources) -> State:
+    """Search with every query there is, and take what fits into the budget."""
+    queries = state.get("queries") or [state["question"]]
+    limits = resources.settings.retrieval
+    ranked = fuse(resources.knowledge.search(query, k=3 * limits.passages) for query in queries)
+    chosen = select(
+        ranked, resources.model, most=limits.passages, budget=limits.budget_tokens
+    )
+    return {"queries": queries, "passages": [passage.chunk_id for passage in chosen]}
+
+
+def found_any(state: State) -> Literal["judge", "refuse"]:
+    """Did the search find anything at all?"""
+    return "judge" if state["passages"] else "refuse"
+
+
+async def judge(state: State, resources: Resources) -> State:
+    """Weigh, without generating, whether the passages answer the question."""
+    used = prompt("judge", language_of(state["question"]))
+    messages = used.messages(**shown(state, resources))
+    weights = await decide(resources.model, messages, ["yes", "no"], used.config)
+    return {"relevance": weights["yes"]}
+
+
+def is_relevant(state: State) -> Literal["answer", "translate", "refuse"]:
+    """Answer, search once more in the other language, or say that it is not there?"""
+    if state["relevance"] >= MIN_RELEVANCE:
+        return "answer"
+    return "refuse" if len(state["queries"]) > 1 else "translate"
+
+
+async def translate(state: State, resources: Resources) -> State:
+    """Add the question in the documents' other language to the queries."""
+    [query] = state["queries"]
+    used = prompt("translate", language_of(query))
+    reply = await resources.model.ainvoke(used.messages(question=query), used.quiet, max_tokens=96)
+    return {"queries": [query, reply.text.strip()]}
+
+
+async def answer(state: State, resources: Resources) -> State:
+    """Answer from the passages alone."""
+    used = prompt("answer", language_of(state["question"]))
+    reply = await resources.model.ainvoke(used.messages(**shown(state, resources)), used.config)
+    return {"answer": reply.text.strip(), "messages": [reply]}
+
+
+async def cite(state: State, resources: Resources) -> State:
+    """Prove each sentence from the stored text and mark it with what proves it."""
+    language = language_of(state["question"])
+    if refuses(state["answer"], language):
+        return await refuse(state, resources)
+    marked, citations = await attribute(
+        state["answer"],
+        resources.knowledge.passages(state["passages"]),
+        question=state["question"],
+        model=resources.model,
+        prompt=prompt("support", language),
+        values=shown(state, resources),
+    )
+    return {
+        "answer": marked,
+        "citations": citations,
+        "verdict": "answered" if citations else "unproved",
+        "messages": [AIMessage(marked, id=state["messages"][-1].id)],
+    }
+
+
+async def refuse(state: State, _: Resources) -> State:
+    """Say that the documents do not have it."""
+    text = REFUSALS[language_of(state["question"])]
+    last = state["messages"][-1]
+    reply = AIMessage(text, id=last.id if isinstance(last, AIMessage) else None)
+    return {"answer": text, "citations": [], "verdict": "refused", "messages": [reply]}
+
+
+def refuses(reply: str, language: Language) -> bool:
+    """Did the model say, as its prompt tells it to, that the answer is not there?"""
+    return REFUSALS[language].rstrip(".").casefold() in reply.casefold()
+
+
+def shown(state: State, resources: Resources) -> dict[str, str]:
+    """Return what every prompt over the passages begins with."""
+    passages = resources.knowledge.passages(state["passages"])
+    return {"passages": numbered(passages), "question": state["queries"][0]}
+
+
+def build(
+    resources: Resources, checkpointer: BaseCheckpointSaver[str] | None = None
+) -> CompiledStateGraph[State, None, Question, Answer]:
+    """Wire the graph."""
+    graph = StateGraph(State, input_schema=Question, output_schema=Answer)
+    for step in (receive, rewrite, retrieve, judge, translate, answer, cite, refuse):
+        graph.add_node(step.__name__, node(step, resources))
+    graph.add_edge(START, "receive")
+    graph.add_conditional_edges("receive", leans_on_history)
+    graph.add_edge("rewrite", "retrieve")
+    graph.add_conditional_edges("retrieve", found_any)
+    graph.add_conditional_edges("judge", is_relevant)
+    graph.add_edge("translate", "retrieve")
+    graph.add_edge("answer", "cite")
+    graph.add_edge("cite", END)
+    graph.add_edge("refuse", END)
+    return graph.compile(checkpointer=checkpointer, name="rag")
+
+
+def graph() -> CompiledStateGraph[State, None, Question, Answer]:
+    """Build it for the default home folder, as `langgraph.json` asks."""
+    return build(Resources.default())
