@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import platformdirs
 import tomli_w
@@ -30,6 +31,8 @@ from pydantic_settings import (
 from groundling.errors import SettingsError
 
 CONFIG_FILE = "config.toml"
+TRACING_SWITCHES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 Tree = dict[str, Any]
 
 
@@ -100,6 +103,7 @@ class DownloadSettings(Section):
     hub_endpoint: str | None = Field(None, description="another model hub")
     hub_token: SecretStr | None = None
     index_url: str | None = Field(None, description="another Python package index")
+    timeout: float = Field(30.0, gt=0.0, description="seconds without a byte: the server is gone")
 
 
 class Settings(BaseSettings):
@@ -222,6 +226,27 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def keep_private() -> str | None:
+    """Turn off what libraries would send elsewhere; for processes that are ours alone.
+
+    A shell set up for LangSmith uploads every prompt of every LangChain program started
+    from it. Here tracing goes to this machine or nowhere. Telemetry of the model hub is
+    off, and checkpoints load no types that they merely name.
+
+    Returns:
+        What was turned off although the shell asked for it, to be shown to the person.
+    """
+    os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    wanted = [name for name in TRACING_SWITCHES if os.environ.get(name, "").lower() == "true"]
+    endpoint = os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or ""
+    if not wanted or urlsplit(endpoint).hostname in LOOPBACK:
+        return None
+    for name in wanted:
+        os.environ[name] = "false"
+    return f"{wanted[0]} would send your prompts to another machine; it is off for this command."
 
 
 def environment() -> Mapping[str, str]:

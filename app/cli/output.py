@@ -36,6 +36,8 @@ class Shell:
         """The settings, with the command line's flags on top; read at first use."""
         from groundling import settings
 
+        if turned_off := settings.keep_private():
+            self.warn(turned_off)
         return settings.load(self.flags)
 
     @cached_property

@@ -29,7 +29,7 @@ from groundling.errors import GraphError
 Language = Literal["en", "ko"]
 ROLES = {"system": SystemMessage, "user": HumanMessage, "assistant": AIMessage}
 HEADING = re.compile(r"^# (system|user|assistant)\n", re.MULTILINE)
-VARIABLE = re.compile(r"\{(\w+)\}")
+VARIABLE = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,126 @@
+"""Running a graph in a terminal: its steps on stderr, its answer on stdout as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from groundling.cli.output import Shell
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.graph.state import CompiledStateGraph
+    from rich.live import Live
+
+Result = dict[str, Any]
+
+
+class Screen:
+    """What the person sees while a graph runs.
+
+    On a terminal the answer grows in place and is shown once more, checked and marked,
+    when the run ends. Anywhere else only the finished answer is printed.
+    """
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.text = ""
+        self._live: Live | None = None
+        self._status = shell.stderr.status("starting")
+
+    def __enter__(self) -> Self:
+        if self.shell.stderr.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+        if self._live:
+            self._live.stop()
+
+    def step(self, name: str) -> None:
+        """Say which step runs now."""
+        self._status.update(f"{name} …")
+
+    def token(self, text: str) -> None:
+        """Add to the answer."""
+        self.text += text
+        if self.shell.json or not self.shell.console.is_terminal:
+            return
+        if self._live is None:
+            from rich.live import Live
+
+            self._status.stop()
+            self._live = Live(console=self.shell.console, vertical_overflow="visible")
+            self._live.start()
+        from rich.text import Text
+
+        self._live.update(Text(self.text))
+
+    def finish(self, answer: str) -> None:
+        """Show the finished answer in place of the growing one."""
+        self._status.stop()
+        if self.shell.json:
+            return
+        if self._live:
+            from rich.text import Text
+
+            self._live.update(Text(answer), refresh=True)
+            self._live.stop()
+            self._live = None
+        else:
+            click.echo(answer)
+
+
+def run(
+    shell: Shell,
+    graph: CompiledStateGraph[Any, None, Any, Any],
+    inputs: Mapping[str, Any],
+    config: RunnableConfig | None = None,
+) -> Result:
+    """Run a graph to its end and return what it gives; Ctrl-C stops it within a token."""
+    return asyncio.run(arun(shell, graph, inputs, config))
+
+
+async def arun(
+    shell: Shell,
+    graph: CompiledStateGraph[Any, None, Any, Any],
+    inputs: Mapping[str, Any],
+    config: RunnableConfig | None = None,
+) -> Result:
+    """Run a graph, showing its answer as it comes."""
+    result: Result = {}
+    with Screen(shell) as screen:
+        modes = ["tasks", "messages", "values"]
+        async for mode, data in graph.astream(inputs, config, stream_mode=modes):  # type: ignore[call-overload]
+            if mode == "tasks" and "input" in data:
+                screen.step(data["name"])
+            elif mode == "messages" and data[0].type == "AIMessageChunk":
+                screen.token(data[0].text)
+            elif mode == "values":
+                result = data
+        screen.finish(str(result.get("answer", "")))
+    return result
+
+
+def sources(result: Result) -> list[str]:
+    """List where the answer's citations stand, and how to open them."""
+    lines: list[str] = []
+    for citation in result.get("citations") or []:
+        page = f", page {citation['page']}" if citation["page"] else ""
+        quote = " ".join(citation["quote"].split())
+        lines += [
+            f"[{citation['number']}] {citation['source']}{page}, "
+            f"characters {citation['start']}–{citation['end']}",
+            f"    “{quote if len(quote) <= 160 else quote[:157] + '…'}”",
+        ]
+    return lines

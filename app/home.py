@@ -1,0 +1,122 @@
+"""A home folder, opened: the models, documents and graphs of one person or team."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from groundling import settings as settings_module
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from groundling.knowledge.base import Knowledge
+    from groundling.models.embeddings import Embedder
+    from groundling.models.store import ModelStore
+
+
+class Home:
+    """The one thing a script opens.
+
+    Args:
+        path: the home folder; default: `GROUNDLING_HOME`, else the platform's data folder.
+        **flags: settings that win over the configuration, nested as in `config.toml`:
+            `Home(profile="small", model={"name": "smollm2-135m"})`.
+
+    Raises:
+        SettingsError: a setting is wrong.
+    """
+
+    def __init__(self, path: Path | str | None = None, **flags: Any) -> None:
+        if path is not None:
+            flags["home"] = Path(path)
+        self.settings = settings_module.load(flags)
+        self._knowledge: dict[str, Knowledge] = {}
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The downloaded models, and the way to fetch more."""
+        from groundling.models.store import ModelStore
+
+        return ModelStore(self.settings.models_path, self.settings.download)
+
+    @cached_property
+    def model(self) -> BaseChatModel:
+        """The configured chat model; its weights are read at its first call."""
+        from groundling.models.chat import ChatLlama
+
+        return ChatLlama.from_settings(self.settings)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The configured embedding model.
+
+        Raises:
+            ModelNotFound: it has not been fetched yet.
+        """
+        from groundling.models.embeddings import load_embedder
+
+        return load_embedder(self.models.installed(self.settings.model.embedder))
+
+    def knowledge(self, name: str | None = None) -> Knowledge:
+        """Open a knowledge base, and make it if there is none of that name."""
+        from groundling.knowledge.base import Knowledge
+
+        name = name or self.settings.retrieval.knowledge
+        if name not in self._knowledge:
+            self._knowledge[name] = Knowledge.open(
+                self.settings.knowledge_path(name),
+                self.embedder,
+                chunk_characters=self.settings.retrieval.chunk_characters,
+            )
+        return self._knowledge[name]
+
+    def graph(
+        self,
+        name: str,
+        *,
+        knowledge: str | None = None,
+        model: BaseChatModel | None = None,
+        checkpointer: BaseCheckpointSaver[str] | None = None,
+    ) -> CompiledStateGraph[Any, None, Any, Any]:
+        """Compile a graph: `ask`, `rag`, `chain`, or `chain:NAME`.
+
+        Args:
+            name: which graph; `groundling graph list` shows them.
+            knowledge: the knowledge base that `rag` answers from.
+            model: any LangChain chat model, instead of the configured one.
+            checkpointer: keeps conversations.
+
+        Raises:
+            UnknownGraph: there is none of that name.
+        """
+        from groundling.graphs import registry
+        from groundling.graphs.resources import Resources
+
+        needs_documents = name == "rag"
+        resources = Resources(
+            self.settings,
+            model=model or self.model,
+            knowledge=self.knowledge(knowledge) if needs_documents else None,
+        )
+        return registry.build(name, resources, checkpointer)
+
+    def close(self) -> None:
+        """Close the knowledge bases that were opened."""
+        while self._knowledge:
+            self._knowledge.popitem()[1].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
