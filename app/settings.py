@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
@@ -66,13 +66,13 @@ class Section(BaseModel):
 class ModelSettings(Section):
     """The chat model and how it is run."""
 
-    name: str = Field(
-        "qwen2.5-coder-1.5b", description="catalogue id, or the path of a GGUF file"
-    )
+    name: str = Field("qwen2.5-coder-1.5b", description="catalogue id, or the path of a GGUF file")
     embedder: str = Field("minilm-l6", description="catalogue id of the embedding model")
     context: int = Field(4096, ge=256, description="context window, in tokens")
     max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
-    temperature: float = Field(0.0, ge=0.0, le=5.0, description="0 always takes the likeliest token")
+    temperature: float = Field(
+        0.0, ge=0.0, le=5.0, description="0 always takes the likeliest token"
+    )
     top_p: float = Field(0.95, gt=0.0, le=1.0, description="nucleus sampling")
     top_k: int = Field(40, ge=0, description="0 keeps every token")
     min_p: float = Field(0.05, ge=0.0, le=1.0)
@@ -249,10 +249,11 @@ def keep_private() -> str | None:
     return f"{wanted[0]} would send your prompts to another machine; it is off for this command."
 
 
-def environment() -> Mapping[str, str]:
+def environment() -> MutableMapping[str, str]:
     """Return the process environment, for the few places that must honour others' names.
 
-    Those are the package index settings of pip and uv, and libgomp's wait policy.
+    Those are the package index settings of pip and uv, and libgomp's wait policy, which is
+    also set there.
     """
     return os.environ
 
