@@ -78,9 +78,7 @@ async def retrieve(state: State, resources: Resources) -> State:
     queries = state.get("queries") or [state["question"]]
     limits = resources.settings.retrieval
     ranked = fuse(resources.knowledge.search(query, k=3 * limits.passages) for query in queries)
-    chosen = select(
-        ranked, resources.model, most=limits.passages, budget=limits.budget_tokens
-    )
+    chosen = select(ranked, resources.model, most=limits.passages, budget=limits.budget_tokens)
     return {"queries": queries, "passages": [passage.chunk_id for passage in chosen]}
 
 

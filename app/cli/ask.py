@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def ask(
     from groundling.cli.running import run, sources
 
     if question == "-":
-        question = click.get_text_stream("stdin").read()
+        question = sys.stdin.read()
     from_documents = docs is not None or knowledge is not None
     inputs: dict[str, Any] = {"question": question}
     if from_documents and (system or examples or reasoning):

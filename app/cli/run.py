@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -52,9 +53,7 @@ def run(
     shell.out({key: value for key, value in result.items() if key != "messages"}, sources(result))
 
 
-def parse_inputs(
-    question: str | None, pairs: tuple[str, ...], state: str | None
-) -> dict[str, Any]:
+def parse_inputs(question: str | None, pairs: tuple[str, ...], state: str | None) -> dict[str, Any]:
     """Put the graph's input together from the three ways of giving it.
 
     Raises:
@@ -74,7 +73,7 @@ def parse_inputs(
         name, equals, value = pair.partition("=")
         if not equals:
             raise click.UsageError(f"--input takes NAME=VALUE, not {pair!r}.")
-        text = click.get_text_stream("stdin").read() if value == "-" else value
+        text = sys.stdin.read() if value == "-" else value
         given.setdefault("inputs", {})[name] = text
     if not given:
         raise click.UsageError("Give a QUESTION, --input NAME=VALUE or --state JSON.")

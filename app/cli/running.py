@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,8 +48,9 @@ class Screen:
             self._live.stop()
 
     def step(self, name: str) -> None:
-        """Say which step runs now."""
+        """Say which step runs now; what it writes takes the place of the step before."""
         self._status.update(f"{name} …")
+        self.text = ""
 
     def token(self, text: str) -> None:
         """Add to the answer."""
@@ -100,8 +101,10 @@ async def arun(
     """Run a graph, showing its answer as it comes."""
     result: Result = {}
     with Screen(shell) as screen:
-        modes = ["tasks", "messages", "values"]
-        async for mode, data in graph.astream(inputs, config, stream_mode=modes):  # type: ignore[call-overload]
+        events: AsyncIterator[Any] = graph.astream(
+            inputs, config, stream_mode=["tasks", "messages", "values"]
+        )
+        async for mode, data in events:
             if mode == "tasks" and "input" in data:
                 screen.step(data["name"])
             elif mode == "messages" and data[0].type == "AIMessageChunk":

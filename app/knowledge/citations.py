@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypedDict
 
 from groundling.knowledge.analyser import analyse
@@ -115,9 +116,7 @@ def find_evidence(
     return best
 
 
-def cite(
-    number: int, evidence: Evidence, proof: Literal["text", "model"] = "text"
-) -> Citation:
+def cite(number: int, evidence: Evidence, proof: Literal["text", "model"] = "text") -> Citation:
     """Make the citation of a piece of evidence."""
     passage = evidence.passage
     return Citation(
@@ -150,5 +149,5 @@ def _stretches(text: str) -> Iterator[tuple[int, int]]:
     """Yield each sentence and then each pair of neighbours: the shorter proof wins ties."""
     spans = [(sentence.start, sentence.end) for sentence in sentences(text)]
     yield from spans
-    for (start, _), (_, end) in zip(spans, spans[1:], strict=False):
+    for (start, _), (_, end) in pairwise(spans):
         yield start, end

@@ -114,7 +114,8 @@ class Chain(BaseModel):
         ways: dict[str, set[str]] = {}
         for step in self.steps:
             following = self.following(step)
-            ways[step.name] = set(following.values() if isinstance(following, dict) else [following])
+            targets = [following] if isinstance(following, str) else following.values()
+            ways[step.name] = set(targets)
             if unknown := ways[step.name] - {*names, END}:
                 raise ValueError(f"step {step.name} goes on to {min(unknown)}, which is no step")
         if lost := set(names) - _reachable(names[0], ways):
@@ -159,13 +160,17 @@ def load_chain(name: str) -> Chain:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
-        raise GraphError(f"The chain file {file} is wrong{place and f' at {place}'}: {reason}.") from error
+        raise GraphError(
+            f"The chain file {file} is wrong{place and f' at {place}'}: {reason}."
+        ) from error
 
 
 def shipped_chains() -> list[str]:
     """Name the chains that come with Groundling."""
     folder = resources.files("groundling.data") / "chains"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return sorted(
+        file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")
+    )
 
 
 def _reachable(start: str, ways: dict[str, set[str]]) -> set[str]:

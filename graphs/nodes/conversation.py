@@ -60,9 +60,7 @@ def transcript(state: Conversation, turns: int = 6) -> str:
     )
 
 
-def fit(
-    messages: Sequence[BaseMessage], model: BaseChatModel, budget: int
-) -> list[BaseMessage]:
+def fit(messages: Sequence[BaseMessage], model: BaseChatModel, budget: int) -> list[BaseMessage]:
     """Drop the oldest turns until the rest fits into `budget` tokens of the model.
 
     The system message stays, and what is left begins with a person's message.

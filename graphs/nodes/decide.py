@@ -34,7 +34,7 @@ async def decide(
     A reply that names none of them gives each the same weight.
     """
     if isinstance(model, Chooser):
-        return await cast(Chooser, model).achoose(messages, options)
+        return await cast("Chooser", model).achoose(messages, options)
     quiet = RunnableConfig(**{**(config or {}), "tags": ["nostream"]})
     reply = (await model.ainvoke(list(messages), quiet)).text.casefold()
     places = {option: reply.find(option.casefold()) for option in options}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 from langchain_core.runnables import RunnableLambda
 
 from groundling.graphs.resources import Resources
 
-State = TypeVar("State")
-Update = dict[str, Any]
-Step = Callable[[State, Resources], Awaitable[Update]]
+Update = Mapping[str, Any]
+Step = Callable[[Any, Resources], Awaitable[Update]]
 
 
-def node(step: Step[State], resources: Resources) -> RunnableLambda[State, Update]:
+def node(step: Step, resources: Resources) -> RunnableLambda[Any, Update]:
     """Bind a step to its resources, for `StateGraph.add_node`.
 
     The step is a coroutine, so that a run which is cancelled stops the model within one
@@ -25,10 +24,10 @@ def node(step: Step[State], resources: Resources) -> RunnableLambda[State, Updat
     the caller is inside one already, as in a notebook.
     """
 
-    async def call(state: State) -> Update:
+    async def call(state: Any) -> Update:
         return await step(state, resources)
 
-    def call_and_wait(state: State) -> Update:
+    def call_and_wait(state: Any) -> Update:
         return _run(call(state))
 
     return RunnableLambda(call_and_wait, call, name=getattr(step, "__name__", None))
