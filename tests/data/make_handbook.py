@@ -106,9 +106,9 @@ DOCX_PARTS: list[str | Table] = [
     "extension 3340. Travel allowances are not treated here but in the travel rules (HR-207, "
     "in Korean).",
     "# What the company pays for",
-    "An expense is refunded when it served the work, stayed within the limit below and was "
-    "approved by the person named there. The limits include tax and service charges. Who "
-    "exceeds a limit pays the difference, unless the head of Finance agreed beforehand in "
+    "An expense is reimbursed when it was needed for the work, stayed within the limit below and "
+    "was approved by the person named there. The limits include tax and service charges. Anyone "
+    "who exceeds a limit pays the difference, unless the head of Finance agreed beforehand in "
     "writing.",
     [
         ["Category", "Limit", "Approved by"],
@@ -122,7 +122,7 @@ DOCX_PARTS: list[str | Table] = [
     ],
     "# Meals with clients",
     "The claim names every guest and the guest's company. The number of our own people may not "
-    "be larger than the number of guests plus one. Drinks after the meal are not refunded. "
+    "be larger than the number of guests plus one. Drinks after the meal are not reimbursed. "
     "Employees of public bodies and universities may be invited only after Finance has checked "
     "what the law allows; the limits above do not apply to them.",
     "# How to claim",
@@ -139,7 +139,7 @@ DOCX_PARTS: list[str | Table] = [
     "The card is not used for private purchases, not even when they are paid back.",
     "A lost card is blocked at once by calling the bank at the number on the Eunhasu start page; "
     "Finance is told on the same day.",
-    "# What is not refunded",
+    "# What is not reimbursed",
     "Parking and speeding fines, upgrades of seats or rooms, private telephone calls, and goods "
     "that the purchasing procedure (PU-003, in Korean) covers: anything with a lifetime of more "
     "than a year is purchased, not claimed.",
@@ -154,7 +154,7 @@ CP949_TEXT = """\
 
 1. 적용 범위
 
-이 절차는 한빛계측에서 물품을 사거나 용역을 맡기는 모든 경우에 적용한다. 다만, 출장
+이 절차는 한빛계측에서 물품을 구매하거나 용역을 의뢰하는 모든 경우에 적용한다. 다만, 출장
 여비와 접대비처럼 다른 규정에서 정한 것은 그 규정에 따른다.
 
 2. 구매 요청
