@@ -149,7 +149,7 @@ def load_chain(name: str) -> Chain:
     else:
         raise GraphError(
             f"There is no chain {name}.",
-            hint=f"Shipped chains: {', '.join(shipped_chains())}; or give the path of a .toml file.",
+            hint=f"Give the path of a .toml file, or one of {', '.join(shipped_chains())}.",
         )
     try:
         declared = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -157,7 +157,8 @@ def load_chain(name: str) -> Chain:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise GraphError(f"The chain file {file} cannot be read: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key also makes its right spelling missing; the misspelling explains both.
+        first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
         place = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
         raise GraphError(
