@@ -1,0 +1,20 @@
+# make ask    install what is missing, fetch the models, answer a question about the handbook
+# make test   run the tests
+
+QUESTION ?= How many days of paid annual leave does a full-time employee get?
+
+# uv from the path, else a copy of our own in .tools: it needs nothing but pip.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+export PYTHONPATH :=
+
+.PHONY: ask test install
+
+ask: install
+	@uv run --no-sync groundling ask --docs data/handbook "$(QUESTION)"
+
+test: install
+	@uv run --no-sync pytest
+
+install:
+	@command -v uv >/dev/null || python3 -m pip install --quiet --target .tools uv
+	@uv sync --locked
