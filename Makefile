@@ -7,14 +7,15 @@ QUESTION ?= How many days of paid annual leave does a full-time employee get?
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export PYTHONPATH :=
 
-.PHONY: ask test install
+.PHONY: ask test uv
 
-ask: install
+ask: uv
+	@uv sync --locked --no-dev --inexact
 	@uv run --no-sync groundling ask --docs data/handbook "$(QUESTION)"
 
-test: install
+test: uv
+	@uv sync --locked
 	@uv run --no-sync pytest
 
-install:
+uv:
 	@command -v uv >/dev/null || python3 -m pip install --quiet --target .tools uv
-	@uv sync --locked
