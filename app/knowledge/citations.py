@@ -22,10 +22,14 @@ from groundling.knowledge.analyser import analyse
 from groundling.knowledge.passage import Passage
 
 SUPPORT = 0.5  # share of a sentence's terms that its proof must hold
+TWO_SENTENCES = 0.15  # how much more a pair of sentences must hold than one of them
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # A full stop ends a sentence only before white space: 3.5 and v2.1 stay whole.
-SENTENCE = re.compile(r"[^\n]+?(?:[.!?。？！…]+[\"'”’)\]]*(?=\s|$)|(?=\n)|$)")
-BULLET = re.compile(r"\s*(?:[-*•]|\d+[.)])\s+")
+SENTENCE = re.compile(
+    r"(?:^[ \t]*(?:[-*•]|\d{1,3}[.)])[ \t]+)?"  # a list marker belongs to no sentence
+    r"([^\n]+?(?:[.!?。？！…]+[\"'”’)\]]*(?=\s|$)|(?=\n)|$))",
+    re.MULTILINE,
+)
 
 
 class Citation(TypedDict):
@@ -71,9 +75,7 @@ class Evidence:
 def sentences(text: str) -> Iterator[Sentence]:
     """Yield the sentences, list items and table rows of a text, with their offsets."""
     for match in SENTENCE.finditer(text):
-        start, end = match.span()
-        if bullet := BULLET.match(text, start, end):
-            start = bullet.end()
+        start, end = match.span(1)
         stretch = text[start:end]
         start += len(stretch) - len(stretch.lstrip())
         stretch = stretch.strip()
@@ -104,14 +106,16 @@ def find_evidence(
     terms = set(analyse(statement))
     figures = numbers(statement) - numbers(question)
     best: Evidence | None = None
+    leading = -1.0
     for passage in passages:
-        for start, end in _stretches(passage.text):
+        for start, end, handicap in _stretches(passage.text):
             stretch = passage.text[start:end]
             if not figures <= numbers(stretch):
                 continue
             held = terms & set(analyse(f"{passage.heading} {stretch}"))
             score = len(held) / len(terms) if terms else 0.0
-            if held and (best is None or score > best.score + 1e-9):
+            if held and score - handicap > leading:
+                leading = score - handicap
                 best = Evidence(passage, passage.start + start, passage.start + end, score)
     return best
 
@@ -145,9 +149,10 @@ def mark(answer: str, marks: Sequence[tuple[Sentence, Sequence[int]]]) -> str:
     return answer
 
 
-def _stretches(text: str) -> Iterator[tuple[int, int]]:
-    """Yield each sentence and then each pair of neighbours: the shorter proof wins ties."""
-    spans = [(sentence.start, sentence.end) for sentence in sentences(text)]
-    yield from spans
-    for (start, _), (_, end) in pairwise(spans):
-        yield start, end
+def _stretches(text: str) -> Iterator[tuple[int, int, float]]:
+    """Yield each sentence and each pair of neighbours, with the handicap of being longer."""
+    found = list(sentences(text))
+    for sentence in found:
+        yield sentence.start, sentence.end, 0.0
+    for first, second in pairwise(found):
+        yield first.start, second.end, TWO_SENTENCES
