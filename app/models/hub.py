@@ -50,7 +50,7 @@ def look_up(file: HubFile, endpoint: str | None, token: str | None) -> HubAnswer
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     base = endpoint.rstrip("/") if endpoint else constants.ENDPOINT
     try:

@@ -83,6 +83,24 @@ def entry_of(source: Source, id: str | None = None, role: Role | None = None) ->
     )
 
 
+def with_header(entry: ModelEntry, path: Path) -> ModelEntry:
+    """Complete an entry with what its GGUF file says of itself: the trained context.
+
+    Raises:
+        ModelFileError: the file is not a whole GGUF.
+    """
+    if entry.format != "gguf":
+        return entry
+    from groundling.models.gguf import read_gguf
+
+    header = read_gguf(path)
+    facts = {
+        "context": header.context_length or None,
+        "dimension": header.embedding_length if entry.role == "embedding" else None,
+    }
+    return entry.model_copy(update=facts)
+
+
 def _file_name(source: Source) -> str:
     if isinstance(source, LocalFile):
         return source.path.name

@@ -36,8 +36,10 @@ from groundling.models.catalogue import (
 )
 from groundling.models.download import Progress, Silent, show_bytes
 from groundling.models.fetching import Fetcher, digest_of
-from groundling.models.manifest import InstalledModel, Manifest, StoredFile, entry_of
+from groundling.models.manifest import InstalledModel, Manifest, StoredFile, entry_of, with_header
 from groundling.settings import DownloadSettings
+
+__all__ = ["InstalledModel", "ModelStore"]
 
 
 class ModelStore:
@@ -91,6 +93,8 @@ class ModelStore:
         with Fetcher(self.root, self.download, progress or Silent()) as fetcher:
             for file in entry.files:
                 files[file.name] = fetcher.bring(file, file.sha256 or pinned.get(file.name))
+        if adds:
+            entry = with_header(entry, self._blob(files[entry.main_file.name].sha256))
         with self._alone():
             if adds:
                 write_user_entries(self.root, read_user_entries(self.root) | {entry.id: entry})
@@ -157,7 +161,7 @@ class ModelStore:
             )
         if not path.is_file():
             raise ModelFileError(f"{path} is not a file.", hint="Name the .gguf file itself.")
-        entry = entry_of(sources.LocalFile(path))
+        entry = with_header(entry_of(sources.LocalFile(path)), path)
         return InstalledModel(entry, {entry.main_file.name: path.absolute()})
 
     def list(self) -> Sequence[InstalledModel]:
