@@ -1,7 +1,7 @@
 # make ask    install what is missing, fetch the models, answer a question about the handbook
 # make test   run the tests
 
-QUESTION ?= How many days of paid annual leave does a full-time employee get?
+QUESTION ?= How many days of unused annual leave can I carry over to the next year?
 
 # uv from the path, else a copy of our own in .tools: it needs nothing but pip.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)

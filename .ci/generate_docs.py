@@ -64,7 +64,9 @@ def settings() -> str:
     ]
     for name, default in leaves(Settings(home=Path("the platform's data folder")).model_dump()):
         section, _, last = name.rpartition(".")
-        fields = type(getattr(Settings(), section)).model_fields if section else Settings.model_fields
+        fields = (
+            type(getattr(Settings(), section)).model_fields if section else Settings.model_fields
+        )
         meaning = fields[last].description or ""
         lines.append(f"| `{name}` | {default if default is not None else ''} | {meaning} |")
     return "\n".join([*lines, ""])

@@ -59,8 +59,7 @@ def test_every_package_is_listed():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.relative_to(ROOT).parts for path in SOURCES}
     names = {
-        ".".join(["groundling", *(parts[1:] if parts[0] == "app" else parts)])
-        for parts in folders
+        ".".join(["groundling", *(parts[1:] if parts[0] == "app" else parts)]) for parts in folders
     }
     assert names <= set(project["tool"]["setuptools"]["packages"])
 

@@ -61,17 +61,19 @@ async def converse(
         if resume and thread is None:
             thread = await last_thread(saver)
         thread = thread or uuid.uuid4().hex[:8]
-        graph = home.graph(
-            "rag" if knowledge else "ask", knowledge=knowledge, checkpointer=saver
-        )
+        graph = home.graph("rag" if knowledge else "ask", knowledge=knowledge, checkpointer=saver)
         config: RunnableConfig = {"configurable": {"thread_id": thread}}
         shell.status(f"Conversation {thread}. An empty line ends it.")
         while question := await asyncio.to_thread(read_turn):
             result = await arun(shell, graph, {"question": question}, config)
             if shell.json:
                 shell.event(
-                    {"thread": thread, "question": question, "answer": result.get("answer"),
-                     "citations": result.get("citations", [])}
+                    {
+                        "thread": thread,
+                        "question": question,
+                        "answer": result.get("answer"),
+                        "citations": result.get("citations", []),
+                    }
                 )
             else:
                 for line in sources(result):

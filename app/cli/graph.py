@@ -41,7 +41,12 @@ def show(shell: Shell, name: str, mermaid: bool) -> None:
         "name": name,
         "nodes": list(drawn.nodes),
         "edges": [
-            {"from": edge.source, "to": edge.target, "if": edge.data, "conditional": edge.conditional}
+            {
+                "from": edge.source,
+                "to": edge.target,
+                "if": edge.data,
+                "conditional": edge.conditional,
+            }
             for edge in drawn.edges
         ],
     }

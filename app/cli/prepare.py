@@ -69,5 +69,3 @@ def read_documents(shell: Shell, home: Home, name: str, documents: Path | None) 
             f"There is no knowledge base {name} yet.",
             hint=f"groundling knowledge --name {name} add FOLDER",
         )
-
-

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import runpy
 import tomllib
-import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TypedDict, cast
 
 import pytest
 
+from bench.questions import holds
 from groundling.knowledge.loaders.registry import load
 
 DATA = Path(__file__).parents[2] / "data"
@@ -47,21 +47,6 @@ def texts() -> dict[str, str]:
 
 def names(questions: list[Question]) -> list[str]:
     return [question["id"] for question in questions]
-
-
-# The rule at the top of questions.toml.
-
-
-def normal(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text).casefold()
-    return re.sub(r"(?<=\d),(?=\d)", "", re.sub(r"[\s*_`]", "", text))
-
-
-def holds(text: str, wanted: str) -> bool:
-    key = normal(wanted)
-    before = r"(?<!\d)(?<!\d\.)" if key[0].isdigit() else ""
-    after = r"(?!\d)(?!\.\d)" if key[-1].isdigit() else ""
-    return re.search(before + re.escape(key) + after, normal(text)) is not None
 
 
 WORDS = {

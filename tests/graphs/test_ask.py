@@ -138,8 +138,6 @@ async def test_it_runs_in_an_event_loop_both_ways():
 
 def test_tokens_stream_and_thoughts_do_not():
     model = ScriptedChat(["many secret steps", "the answer"])
-    stream = build(model).stream(
-        {"question": "Why?", "reasoning": True}, stream_mode="messages"
-    )
+    stream = build(model).stream({"question": "Why?", "reasoning": True}, stream_mode="messages")
     shown = "".join(chunk.text for chunk, _ in stream if chunk.type == "AIMessageChunk")
     assert shown == "the answer"
