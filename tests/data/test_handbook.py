@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import tomllib
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import TypedDict, cast
