@@ -1,0 +1,82 @@
+"""The layout of `knowledge.sqlite`, one function for each version of it.
+
+Append only: a function that has been released is never changed. A database remembers how
+many it has seen in `user_version`, and `migrate` runs the rest, each in one transaction.
+"""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+from groundling.errors import KnowledgeError
+
+
+def m001_documents(db: Connection) -> None:
+    """Documents with their text, chunks as offsets into it, terms, vectors by text."""
+    statements = """
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE documents (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            path TEXT NOT NULL UNIQUE,
+            source TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            format TEXT NOT NULL,
+            pages INTEGER NOT NULL,
+            characters INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            added_at TEXT NOT NULL,
+            chunking TEXT NOT NULL,
+            hangul INTEGER NOT NULL,
+            latin INTEGER NOT NULL,
+            text TEXT NOT NULL
+        );
+        CREATE TABLE chunks (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            document_id INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+            start INTEGER NOT NULL,
+            end INTEGER NOT NULL,
+            page INTEGER,
+            heading TEXT NOT NULL,
+            text_hash BLOB NOT NULL,
+            index_hash BLOB NOT NULL
+        );
+        CREATE INDEX chunks_document ON chunks (document_id);
+        CREATE INDEX chunks_index_hash ON chunks (index_hash);
+        CREATE TABLE vectors (
+            space TEXT NOT NULL,
+            index_hash BLOB NOT NULL,
+            vector BLOB NOT NULL,
+            PRIMARY KEY (index_hash, space)
+        );
+        CREATE VIRTUAL TABLE terms USING fts5 (
+            body, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* C*'"
+        );
+        CREATE VIRTUAL TABLE term_counts USING fts5vocab (terms, row)
+    """
+    for statement in statements.split(";\n"):
+        db.execute(statement)
+
+
+MIGRATIONS = (m001_documents,)
+
+
+def migrate(db: Connection) -> None:
+    """Bring the database to the newest layout.
+
+    Raises:
+        KnowledgeError: it was written by a newer version of this program.
+    """
+    seen = db.execute("PRAGMA user_version").fetchone()[0]
+    if seen > len(MIGRATIONS):
+        raise KnowledgeError(
+            "The knowledge base was written by a newer version of Groundling "
+            f"(layout {seen}; this one knows up to {len(MIGRATIONS)}).",
+            hint="Update Groundling.",
+        )
+    for version, step in enumerate(MIGRATIONS[seen:], start=seen + 1):
+        db.execute("BEGIN IMMEDIATE")
+        # Two processes may both have seen the old version.
+        if db.execute("PRAGMA user_version").fetchone()[0] < version:
+            step(db)
+            db.execute(f"PRAGMA user_version = {version}")
+        db.execute("COMMIT")

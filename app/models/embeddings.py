@@ -1,0 +1,234 @@
+"""Embedding models: text in, vectors of length one out.
+
+Knows how a sentence-transformers model in ONNX form is run without torch, and how to tell
+one embedding space from another (`space`). Knows nothing of documents or of indexes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+
+from groundling.errors import ModelError, ModelFileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
+    from tokenizers import Encoding, Tokenizer
+
+    from groundling.models.store import InstalledModel
+
+Fingerprint = dict[str, str | int | bool]
+
+# The graph's name for an input, and the tokenizer's.
+_INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+
+
+class Embedder(Protocol):
+    """LangChain's `Embeddings`, which also says what its vectors are.
+
+    `fingerprint` has `model` (sha256 of the weights), `tokenizer` (sha256), `dimension`,
+    `pooling`, `normalised`, `max_tokens` and `languages`: the languages the embedder is
+    good at, as codes joined by commas ("en").
+    """
+
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]: ...
+
+    def embed_query(self, text: str) -> list[float]: ...
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]: ...
+
+    async def aembed_query(self, text: str) -> list[float]: ...
+
+
+def languages(embedder: Embedder) -> frozenset[str]:
+    """Return the codes of the languages the embedder is good at."""
+    return frozenset(str(embedder.fingerprint.get("languages", "")).split(",")) - {""}
+
+
+def space(fingerprint: Fingerprint) -> str:
+    """Name the vector space: equal names mean that vectors may be compared.
+
+    The languages are a judgement about the space, not part of it.
+    """
+    parts = sorted((key, value) for key, value in fingerprint.items() if key != "languages")
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+class OnnxEmbedder(Embeddings):
+    """A BERT-like sentence embedder on ONNX Runtime.
+
+    Token vectors are averaged over the attention mask and scaled to length one, so that the
+    inner product is the cosine (Reimers & Gurevych 2019, arXiv:1908.10084). Texts are cut
+    after `max_tokens` tokens. Texts of similar length share a batch, because padding costs
+    as much as text. With dynamically quantised weights the other texts of a batch move a
+    vector in its third decimal; that is the price of int8.
+
+    Args:
+        model: the ONNX file; which inputs it needs is read from its graph.
+        tokenizer: the `tokenizer.json` beside it.
+        languages: codes of the languages it is good at.
+        max_tokens: where texts are cut.
+        batch: texts per run.
+        threads: cores to use; default: ONNX Runtime's own choice, the physical cores.
+
+    Raises:
+        ModelFileError: a file is missing or is not what it should be.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        tokenizer: Path,
+        *,
+        languages: Sequence[str] = ("en",),
+        max_tokens: int = 256,
+        batch: int = 32,
+        threads: int | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.languages = tuple(languages)
+        self.max_tokens = max_tokens
+        self.batch = batch
+        self.threads = threads
+        self._loading = Lock()
+        for file in (model, tokenizer):
+            if not file.is_file():
+                raise ModelFileError(
+                    f"The embedder's file {file} is not there.",
+                    hint="groundling model pull minilm-l6",
+                )
+
+    @cached_property
+    def dimension(self) -> int:
+        """How many numbers a vector has."""
+        size = self._session.get_outputs()[0].shape[-1]
+        return size if isinstance(size, int) else len(self.embed_query("a"))
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What decides the vectors, and which languages they serve."""
+        return {
+            "model": _sha256(self.model),
+            "tokenizer": _sha256(self.tokenizer),
+            "dimension": self.dimension,
+            "pooling": "mean",
+            "normalised": True,
+            "max_tokens": self.max_tokens,
+            "languages": ",".join(self.languages),
+        }
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Return one vector per text, in order."""
+        encodings: list[Encoding] = self._tokens.encode_batch(texts)
+        by_length = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
+        vectors: list[list[float]] = [[] for _ in texts]
+        for first in range(0, len(by_length), self.batch):
+            members = by_length[first : first + self.batch]
+            for i, vector in zip(members, self._run([encodings[i] for i in members]), strict=True):
+                vectors[i] = vector.tolist()
+        return vectors
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the vector of one text."""
+        return self.embed_documents([text])[0]
+
+    def _run(self, encodings: list[Encoding]) -> NDArray[np.float32]:
+        length = max(len(encoding.ids) for encoding in encodings)
+
+        def rows(field: str) -> NDArray[np.int64]:
+            table = np.zeros((len(encodings), length), dtype=np.int64)
+            for row, encoding in zip(table, encodings, strict=True):
+                values = getattr(encoding, field)
+                row[: len(values)] = values
+            return table
+
+        mask = rows("attention_mask")
+        feed = {needed.name: rows(_INPUTS[needed.name]) for needed in self._session.get_inputs()}
+        hidden = np.asarray(self._session.run(None, feed)[0], dtype=np.float32)
+        weight = mask[:, :, None].astype(np.float32)
+        mean = (hidden * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
+        norm = np.linalg.norm(mean, axis=1, keepdims=True)
+        return np.asarray(mean / np.maximum(norm, 1e-12), dtype=np.float32)
+
+    @property
+    def _session(self) -> InferenceSession:
+        with self._loading:
+            return self._load_session
+
+    @property
+    def _tokens(self) -> Tokenizer:
+        with self._loading:
+            return self._load_tokens
+
+    @cached_property
+    def _load_session(self) -> InferenceSession:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads or 0
+        options.inter_op_num_threads = 1
+        # Spinning threads starve the chat model that shares these cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(
+                str(self.model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ModelFileError(
+                f"{self.model} cannot be read as an ONNX model: {error}",
+                hint="groundling model verify, then groundling model pull for what it names",
+            ) from error
+        if foreign := {needed.name for needed in session.get_inputs()} - _INPUTS.keys():
+            raise ModelFileError(f"{self.model} needs inputs this embedder cannot make: {foreign}.")
+        return session
+
+    @cached_property
+    def _load_tokens(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        try:
+            tokens = Tokenizer.from_file(str(self.tokenizer))
+        except Exception as error:
+            raise ModelFileError(
+                f"{self.tokenizer} cannot be read as a tokenizer: {error}",
+                hint="groundling model verify, then groundling model pull for what it names",
+            ) from error
+        tokens.no_padding()
+        tokens.enable_truncation(self.max_tokens)
+        return tokens
+
+
+def load_embedder(installed: InstalledModel) -> Embedder:
+    """Make the embedder of a catalogue entry whose files are on this machine.
+
+    Raises:
+        ModelError: the entry's format is one that no embedder here can run.
+    """
+    files = installed.paths
+    if installed.entry.format == "onnx":
+        model = next((path for name, path in files.items() if name.endswith(".onnx")), None)
+        tokenizer = next((path for name, path in files.items() if name.endswith(".json")), None)
+        if model and tokenizer:
+            return OnnxEmbedder(model, tokenizer, languages=tuple(installed.entry.languages))
+    raise ModelError(
+        f"{installed.entry.id} cannot be run as an embedder: {installed.entry.format} files "
+        f"{', '.join(sorted(files))}; an ONNX model and its tokenizer.json are needed.",
+        hint="groundling config set model.embedder minilm-l6",
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
