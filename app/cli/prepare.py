@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from groundling.cli.output import Shell
+from groundling.cli.progress import progress
 from groundling.errors import KnowledgeError, ModelNotFound
 from groundling.home import Home
 
@@ -29,17 +30,21 @@ def open_home(shell: Shell, *, documents: bool) -> Home:
 
 
 def fetch(shell: Shell, home: Home, name: str, *, fallback: bool = False) -> str:
-    """Make sure that a model is on the disk; return the name of the one that is."""
-    try:
-        return str(home.models.resolve(name).entry.id) if not Path(name).is_file() else name
-    except ModelNotFound:
-        pass
-    from groundling.cli.model import progress
+    """Make sure that a model is on the disk; return the name of the one that is.
 
+    Raises:
+        ModelNotFound: the name is neither in the catalogue nor a file.
+        DownloadError: it cannot be had, and nothing takes its place.
+    """
+    try:
+        home.models.resolve(name)
+        return name
+    except ModelNotFound:
+        if name not in home.models.catalogue:
+            raise
     with progress(shell) as bar:
-        if fallback:
-            return str(home.models.pull_or_fallback(name, bar).entry.id)
-        return str(home.models.pull(name, bar).entry.id)
+        pull = home.models.pull_or_fallback if fallback else home.models.pull
+        return pull(name, bar).entry.id
 
 
 def knowledge_name(home: Home, documents: Path | None, knowledge: str | None) -> str:
