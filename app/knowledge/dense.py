@@ -34,7 +34,8 @@ class Dense:
     Args:
         store: holds the vectors.
         folder: holds the FAISS file.
-        embedder: makes the vectors; without one nothing is made and nothing found.
+        embedder: makes the vectors; without one none are made or searched, though those
+            of removed documents still go.
     """
 
     def __init__(self, store: Store, folder: Path, embedder: Embedder | None) -> None:
@@ -127,7 +128,7 @@ class Dense:
             if self._index is not None and seen == self._seen and not persist:
                 return self._index
             fingerprint = self.fingerprint
-            if self.embedder is None or fingerprint is None:
+            if fingerprint is None:
                 return None
             self.check_space()
             name = space(fingerprint)
