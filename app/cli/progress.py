@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from groundling.cli.output import Shell
 from groundling.models.download import show_bytes
 
-
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from groundling.errors import ModelNotFound, SettingsError
 
 USER_CATALOGUE = "catalogue.toml"
+ID_PATTERN = r"^\w[\w.-]*$"
 
 Role = Literal["chat", "embedding", "reranker", "guard"]
 Format = Literal["gguf", "onnx"]
@@ -42,7 +43,7 @@ class ModelEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    id: str = Field(pattern=ID_PATTERN)
     role: Role
     title: str
     licence: str

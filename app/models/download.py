@@ -234,7 +234,12 @@ def public(url: str) -> str:
 def unreachable(url: str, error: Exception) -> Offline:
     """Say that a server could not be reached, and for what reason."""
     reason = str(error) or type(error).__name__
-    return Offline(f"{urlsplit(url).hostname} could not be reached ({reason})")
+    hint = None
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        hint = (
+            "Name the authority that your network uses: SSL_CERT_FILE=/path/to/ca.pem groundling …"
+        )
+    return Offline(f"{urlsplit(url).hostname} could not be reached ({reason})", hint=hint)
 
 
 def refused(url: str, status: int) -> DownloadError:
@@ -301,7 +306,8 @@ def _append(
         with target.open("r+b" if target.exists() else "w+b") as file:
             file.truncate(at)
             file.seek(at)
-            for chunk in answer.iter_raw(CHUNK):
+            # In the sizes that they arrive in: gathering them would lose the last ones.
+            for chunk in answer.iter_raw():
                 file.write(chunk)
                 at += len(chunk)
                 arrived(at - base)

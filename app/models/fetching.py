@@ -113,7 +113,8 @@ class Fetcher:
         offer = self._ask(source, file, sha256)
         with self._alone(offer.key, file.name):
             # Whoever was waited for may have brought it.
-            if offer.sha256 and (stored := self._here(offer.sha256, str(source))):
+            digest = offer.sha256 or self._known_digest(offer.key)
+            if digest and (stored := self._here(digest, str(source))):
                 return stored
             partial = self._blobs / f"{offer.key}.partial"
             have = _size(partial)
@@ -201,8 +202,6 @@ class Fetcher:
         if size is not None and _size(partial) == size:
             return
         fetch(self._client, span, partial, 0, self._progress.update)
-        if size is not None and _size(partial) < size:
-            raise DownloadError(f"the transfer ended after {_size(partial)} of {size} bytes")
 
     def _copy(self, path: Path, partial: Path) -> None:
         try:
@@ -238,13 +237,17 @@ class Fetcher:
         """Turn a complete partial file into a blob, if it is what it should be."""
         digest, size = digest_of(partial), _size(partial)
         partial.with_name(f"{partial.name}.json").unlink(missing_ok=True)
-        if offer.sha256 and digest != offer.sha256:
+        if digest != (offer.sha256 or digest) or size != (offer.size or size):
             partial.unlink()
             raise HashMismatch(
-                f"expected sha256 {offer.sha256}, got {digest} ({size} bytes); it was discarded"
+                f"expected {offer.size or 'any number of'} bytes with sha256 "
+                f"{offer.sha256 or 'not known before'}, got {size} bytes with sha256 {digest}; "
+                "they were discarded"
             )
-        if not offer.sha256 and name.lower().endswith(".gguf"):
-            self._refuse_other_formats(partial, name)
+        if not offer.sha256:
+            if name.lower().endswith(".gguf"):
+                self._refuse_other_formats(partial, name)
+            self._blobs.joinpath(f"{offer.key}.sha256").write_text(digest)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(self._blobs / f"sha256-{digest}")
@@ -273,6 +276,11 @@ class Fetcher:
             self._progress.note(f"{blob.name} had changed on the disk; it is fetched again.")
             return None
         return StoredFile(sha256=sha256, size=_size(blob), source=source)
+
+    def _known_digest(self, key: str) -> str | None:
+        """Return the hash of what a source without one gave the last time."""
+        note = self._blobs / f"{key}.sha256"
+        return note.read_text() if note.exists() else None
 
     @contextmanager
     def _alone(self, key: str, name: str) -> Iterator[None]:

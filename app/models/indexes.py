@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import sys
 import tomllib
@@ -137,6 +138,8 @@ def _uv_indexes(environment: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
 
 
 def _uv_files(environment: Mapping[str, str]) -> list[Path]:
+    if environment.get("UV_NO_CONFIG"):
+        return []
     if "UV_CONFIG_FILE" in environment:
         return [Path(environment["UV_CONFIG_FILE"])]
     config = Path(environment.get("XDG_CONFIG_HOME") or Path.home() / ".config")
@@ -183,6 +186,8 @@ def _pip_indexes(environment: Mapping[str, str]) -> Iterator[tuple[str, bool]]:
 
 def _pip_files(environment: Mapping[str, str]) -> list[Path]:
     """List pip's configuration files, the ones that win first."""
+    if environment.get("PIP_CONFIG_FILE") == os.devnull:
+        return []
     name = "pip.ini" if sys.platform == "win32" else "pip.conf"
     home = Path.home()
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel
 
 from groundling.errors import ModelNotFound
-from groundling.models.catalogue import Format, ModelEntry, ModelFile, Role
+from groundling.models.catalogue import ID_PATTERN, Format, ModelEntry, ModelFile, Role
 from groundling.models.sources import HubFile, LocalFile, Source, WebFile, WheelMember
 
 _ROLE_WORDS: dict[Role, str] = {
@@ -58,25 +59,29 @@ def entry_of(source: Source, id: str | None = None, role: Role | None = None) ->
 
     Args:
         source: where its one file comes from.
-        id: default: the file's name without its suffix, in lower case.
+        id: default: the file's name in lower case, without its suffix.
         role: default: guessed from the file's name; chat where nothing tells.
 
     Raises:
         ModelNotFound: the id has characters that a file name should not have.
     """
+    if isinstance(source, LocalFile):
+        # An entry outlives the folder that the command was given in.
+        source = LocalFile(source.path.absolute())
     name = _file_name(source)
     stem, dot, suffix = name.rpartition(".")
+    stem = stem if dot else name
     form: Format = "onnx" if suffix.lower() == "onnx" else "gguf"
-    chosen = id or re.sub(r"[^a-z0-9._-]+", "-", (stem if dot else name).lower()).strip("-._")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", chosen):
+    chosen = id or re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", stem.lower())).strip("-._")
+    if not re.fullmatch(ID_PATTERN, chosen):
         raise ModelNotFound(
             f"{chosen!r} cannot be the id of a model.",
-            hint="Name it with lower-case letters, digits, dots and dashes: --id my-model",
+            hint="Name it with letters, digits, dots and dashes: --id my-model",
         )
     return ModelEntry(
         id=chosen,
         role=role or _guess_role(chosen),
-        title=stem if dot else name,
+        title=stem,
         licence="not stated: see its source",
         format=form,
         files=(ModelFile(name=name, sources=(str(source),)),),

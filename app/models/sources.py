@@ -77,7 +77,8 @@ class LocalFile:
     path: Path
 
     def __str__(self) -> str:
-        return str(self.path)
+        text = str(self.path)
+        return text if looks_like_path(text) else f"./{text}"
 
 
 Source = HubFile | WebFile | WheelMember | WheelParts | LocalFile
@@ -98,6 +99,8 @@ def parse(text: str) -> Source:
         return _wheel_parts(text, rest)
     if re.match(r"https?://[^/\s]+/\S", text):
         return WebFile(text)
+    if rest.startswith("//"):
+        raise _malformed(text, "an address begins with https:// and names a file")
     if looks_like_path(text):
         return LocalFile(Path(text).expanduser())
     raise _malformed(text, "it names no source")

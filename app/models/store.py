@@ -2,6 +2,7 @@
 
     <models>/blobs/sha256-<hex>       a file, named by what is in it
     <models>/blobs/….partial          the part of one that has come so far
+    <models>/blobs/source-….sha256    what a source gave whose hash nobody had named
     <models>/installed/<id>.json      which blobs make a model
     <models>/catalogue.toml           the user's own entries
     <models>/locks/                   one process at a time for one file
@@ -257,6 +258,9 @@ class ModelStore:
         for path in self._blob(sha256).parent.glob(f"sha256-{sha256}*"):
             freed += path.stat().st_size
             path.unlink()
+        for note in self._blob(sha256).parent.glob("source-*.sha256"):
+            if note.read_text() == sha256:
+                note.unlink()
         return freed
 
     def _manifest_path(self, id: str) -> Path:
