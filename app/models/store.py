@@ -35,7 +35,8 @@ from groundling.models.catalogue import (
     read_user_entries,
     write_user_entries,
 )
-from groundling.models.download import Progress, Silent, show_bytes
+from groundling.models.disk import show_bytes
+from groundling.models.download import Progress, Silent
 from groundling.models.fetching import Fetcher, digest_of
 from groundling.models.manifest import InstalledModel, Manifest, StoredFile, entry_of, with_header
 from groundling.settings import DownloadSettings

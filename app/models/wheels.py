@@ -21,15 +21,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from groundling.errors import DownloadError, HashMismatch
-from groundling.models.download import (
-    CHUNK,
-    RangesRefused,
-    Span,
-    disk_full,
-    ensure_room,
-    fetch,
-    read_range,
-)
+from groundling.models.disk import disk_full, ensure_room
+from groundling.models.download import CHUNK, RangesRefused, Span, fetch, read_range
 from groundling.models.indexes import WheelLink
 
 if TYPE_CHECKING:

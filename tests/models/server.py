@@ -45,6 +45,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.resources: dict[str, Resource] = {}
         self.requests: list[tuple[str, str, str | None]] = []
+        self.agents: set[str | None] = set()
         self.json_index = False
         self.sent = 0
 
@@ -137,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         span = self.headers.get("Range")
         self.server.requests.append((self.command, path, span))
+        self.server.agents.add(self.headers.get("User-Agent"))
         resource = self.server.resources.get(path)
         if resource is None:
             hub = "/resolve/" in path

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundling.errors import DiskFull, DownloadError, Offline
-from groundling.models import download
+from groundling.models import disk, download
 from groundling.models.download import RangesRefused, Span, fetch, open_client, read_range
 from tests.models.server import Server
 
@@ -206,8 +206,8 @@ def test_no_room_in_the_middle_keeps_what_came(
 def test_enospc_is_a_full_disk() -> None:
     with pytest.raises(OSError, match="No space") as caught:
         Path("/dev/full").write_bytes(b"x")
-    assert isinstance(download.disk_full(Path("/dev/full"), caught.value), DiskFull)
-    assert download.disk_full(Path("f"), PermissionError(13, "no")) is None
+    assert isinstance(disk.disk_full(Path("/dev/full"), caught.value), DiskFull)
+    assert disk.disk_full(Path("f"), PermissionError(13, "no")) is None
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
@@ -242,6 +242,6 @@ def test_certificates(
 
 @given(st.integers(0, 10**13))
 def test_bytes_for_people(count: int) -> None:
-    number, unit = download.show_bytes(count).split(" ")
+    number, unit = disk.show_bytes(count).split(" ")
     scale = {"bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}[unit]
     assert abs(float(number) * scale - count) <= 0.05 * scale

