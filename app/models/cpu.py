@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -61,7 +61,6 @@ class Build:
     features: dict[str, frozenset[str]]
     devices: tuple[Device, ...] = ()
     gpu_offload: bool = False
-    wait_policy: str = field(default="", compare=False)
 
     @property
     def has_amx(self) -> bool:
@@ -85,7 +84,7 @@ class Build:
 def read_cpu() -> Cpu:
     """Read this machine's CPU features; the set is empty where the system tells none."""
     if sys.platform == "darwin":
-        return _parse_sysctl(_run("sysctl", "machdep.cpu", "hw.optional"))
+        return parse_sysctl(_run_sysctl())
     try:
         return parse_cpuinfo(_CPUINFO.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -94,15 +93,14 @@ def read_cpu() -> Cpu:
 
 def parse_cpuinfo(text: str) -> Cpu:
     """Parse Linux's /proc/cpuinfo: `flags` on x86, `Features` on ARM."""
-    rows = dict(
-        (key.strip().lower(), value.strip())
-        for key, _, value in (line.partition(":") for line in reversed(text.splitlines()))
-    )
+    lines = (line.partition(":") for line in reversed(text.splitlines()))
+    rows = {key.strip().lower(): value.strip() for key, _, value in lines}
     flags = rows.get("flags") or rows.get("features") or ""
     return Cpu(rows.get("model name") or platform.machine(), frozenset(flags.lower().split()))
 
 
-def _parse_sysctl(text: str) -> Cpu:
+def parse_sysctl(text: str) -> Cpu:
+    """Parse macOS's `sysctl machdep.cpu hw.optional`."""
     rows = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     features = {
         flag.lower()
@@ -115,9 +113,12 @@ def _parse_sysctl(text: str) -> Cpu:
     return Cpu(rows.get("machdep.cpu.brand_string", platform.machine()), frozenset(features))
 
 
-def _run(*command: str) -> str:
+def _run_sysctl() -> str:
+    command = ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout
@@ -128,15 +129,12 @@ def read_build() -> Build:
     """Ask the installed llama.cpp how it was built."""
     from importlib.metadata import version
 
-    from groundling.settings import environment
-
     llama = import_llama()
     return Build(
         version=f"{version('llama-cpp-python')} ({llama.llama_version().decode()})",
         features=parse_system_info(llama.llama_print_system_info().decode()),
         devices=_devices(llama._lib),
         gpu_offload=llama.llama_supports_gpu_offload(),
-        wait_policy=environment().get("OMP_WAIT_POLICY", ""),
     )
 
 

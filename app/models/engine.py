@@ -8,12 +8,14 @@ templates and LangChain are above it.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +71,7 @@ class Chunk:
 
 
 Sink = Callable[[Chunk | BaseException], None]
+Work = Callable[[Context | None], None]  # None: the engine was closed meanwhile
 
 
 class Job:
@@ -92,7 +95,7 @@ class Engine:
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.path = path
         self.settings = settings
-        self._work: queue.SimpleQueue[Callable[[Context], None] | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._process = os.getpid()
@@ -128,6 +131,12 @@ class Engine:
         return engine
 
     @property
+    def name(self) -> str:
+        """What the model calls itself."""
+        loaded = self._loaded.done() and self._loaded.exception() is None
+        return self._loaded.result().header.name if loaded else self.path.name
+
+    @property
     def closed(self) -> bool:
         return self._closing.is_set()
 
@@ -150,13 +159,13 @@ class Engine:
         """Queue a request; the sink is called from the worker's thread.
 
         It receives chunks, the last of which has a `finish_reason`, or one exception. It
-        must not block.
+        must neither block nor raise.
 
         Raises:
             ModelError: the engine is closed, or belongs to another process.
         """
         job = Job()
-        self._submit(lambda context: self._write(context, request, sink, job), sink)
+        self._submit(lambda context: self._write(context, request, sink, job))
         return job
 
     def generate(self, request: Request, timeout: float | None = None) -> Iterator[Chunk]:
@@ -188,6 +197,31 @@ class Engine:
         finally:
             job.cancel()
 
+    async def agenerate(
+        self,
+        request: Request,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncIterator[Chunk]:
+        """Yield the answer's chunks as `generate` does, without blocking the event loop."""
+        loop = asyncio.get_running_loop()
+        answers: asyncio.Queue[Chunk | BaseException] = asyncio.Queue()
+        job = self.submit(request, lambda chunk: _deliver(loop, lambda: answers.put_nowait(chunk)))
+        deadline = None if timeout is None else loop.time() + timeout
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        chunk = await answers.get()
+                except TimeoutError:
+                    raise timed_out(timeout) from None
+                if isinstance(chunk, BaseException):
+                    raise chunk
+                yield chunk
+                if chunk.finish_reason is not None:
+                    return
+        finally:
+            job.cancel()
+
     def choose(
         self, tokens: Sequence[int], options: Sequence[Sequence[int]]
     ) -> tuple[Job, Future[list[float]]]:
@@ -203,21 +237,20 @@ class Engine:
         job = Job()
         future: Future[list[float]] = Future()
 
-        def fail(error: Chunk | BaseException) -> None:
-            assert isinstance(error, BaseException)
-            future.set_exception(error)
-
-        def work(context: Context) -> None:
+        def work(context: Context | None) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
-                future.set_result(
-                    _normalise(context.score(tokens, options, lambda: self._stopped(job)))
-                )
+                if context is None:
+                    raise Cancelled
+                scores = context.score(tokens, options, lambda: self._stopped(job))
+                future.set_result(_normalise(scores))
             except Cancelled:
                 future.set_exception(self._why_cancelled())
             except Exception as error:
                 future.set_exception(error)
 
-        self._submit(work, fail)
+        self._submit(work)
         return job, future
 
     def close(self) -> None:
@@ -226,9 +259,9 @@ class Engine:
             if not self._closing.is_set():
                 self._closing.set()
                 self._work.put(None)
-        if self._process == os.getpid() and self._thread is not threading.current_thread():
-            if self._thread.is_alive():
-                self._thread.join()
+        here = self._process == os.getpid() and self._thread is not threading.current_thread()
+        if here and self._thread.is_alive():
+            self._thread.join()
 
     @property
     def _context(self) -> Context:
@@ -238,22 +271,16 @@ class Engine:
     def _check(self) -> None:
         if self._process != os.getpid():
             raise ModelError(
-                f"{self.path.name} was loaded by the process that this one was forked from.",
+                f"{self.name} was loaded by the process that this one was forked from.",
                 hint='Start worker processes with the "spawn" method, or load the model in them.',
             )
         if self.closed:
-            raise ModelError(f"{self.path.name} is closed.")
+            raise ModelError(f"{self.name} is closed.")
 
-    def _submit(self, work: Callable[[Context], None], sink: Sink) -> None:
+    def _submit(self, work: Work) -> None:
         with self._lock:
             self._check()
-            self._work.put(lambda context: self._guard(context, work, sink))
-
-    def _guard(self, context: Context, work: Callable[[Context], None], sink: Sink) -> None:
-        if self.closed:
-            sink(self._why_cancelled())
-        else:
-            work(context)
+            self._work.put(work)
 
     def _run(self) -> None:
         try:
@@ -264,7 +291,8 @@ class Engine:
         self._loaded.set_result(context)
         try:
             while (work := self._work.get()) is not None:
-                work(context)
+                # After `close`, what still waits is told so instead of being run.
+                work(None if self.closed else context)
         finally:
             context.close()
 
@@ -274,8 +302,10 @@ class Engine:
         if self._on_progress is not None:
             self._on_progress(share)
 
-    def _write(self, context: Context, request: Request, sink: Sink, job: Job) -> None:
+    def _write(self, context: Context | None, request: Request, sink: Sink, job: Job) -> None:
         try:
+            if context is None:
+                raise Cancelled
             for chunk in self._chunks(context, request, job):
                 sink(chunk)
         except Cancelled:
@@ -320,9 +350,13 @@ class Engine:
         return job.cancelled or self.closed
 
     def _why_cancelled(self) -> ModelError:
-        return ModelError(
-            f"{self.path.name} was closed." if self.closed else "The call was cancelled."
-        )
+        return ModelError(f"{self.name} was closed." if self.closed else "The call was cancelled.")
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, put: Callable[[], None]) -> None:
+    # A loop that was closed meanwhile has nobody left who waits.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(put)
 
 
 def timed_out(timeout: float | None) -> ModelError:
