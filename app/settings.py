@@ -47,7 +47,7 @@ class Profile(StrEnum):
 PROFILES: dict[Profile, Tree] = {
     Profile.SMALL: {
         "model": {"context": 2048, "max_tokens": 256},
-        "retrieval": {"passages": 4, "budget_tokens": 700},
+        "retrieval": {"passages": 3, "budget_tokens": 600},
     },
     Profile.BALANCED: {},
     Profile.LARGE: {
@@ -91,8 +91,8 @@ class RetrievalSettings(Section):
     """What reaches the model from the documents."""
 
     knowledge: str = Field("default", description="which knowledge base")
-    passages: int = Field(6, ge=1, description="passages given to the model")
-    budget_tokens: int = Field(1400, ge=64, description="tokens they may take together")
+    passages: int = Field(4, ge=1, description="passages given to the model")
+    budget_tokens: int = Field(900, ge=64, description="tokens they may take together")
     chunk_characters: int = Field(700, ge=100, le=8000)
 
 
@@ -168,7 +168,7 @@ def load_with_origins(flags: Mapping[str, Any] | None = None) -> tuple[Settings,
     """Read the settings and tell, for each one that is set, which origin set it."""
     layers: list[tuple[str, Tree]] = [
         ("flag", dict(flags or {})),
-        ("environment", cast(Tree, EnvSettingsSource(Settings)())),
+        ("environment", cast("Tree", EnvSettingsSource(Settings)())),
     ]
     home = _first(layers, "home") or Settings.model_fields["home"].get_default(
         call_default_factory=True, validated_data={}

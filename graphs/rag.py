@@ -119,15 +119,12 @@ async def answer(state: State, resources: Resources) -> State:
 
 async def cite(state: State, resources: Resources) -> State:
     """Prove each sentence from the stored text and mark it with what proves it."""
-    language = language_of(state["question"])
-    if refuses(state["answer"], language):
-        return await refuse(state, resources)
     marked, citations = await attribute(
         state["answer"],
         resources.knowledge.passages(state["passages"]),
         question=state["question"],
         model=resources.model,
-        prompt=prompt("support", language),
+        prompt=prompt("support", language_of(state["question"])),
         values=shown(state, resources),
     )
     return {
@@ -141,14 +138,7 @@ async def cite(state: State, resources: Resources) -> State:
 async def refuse(state: State, _: Resources) -> State:
     """Say that the documents do not have it."""
     text = REFUSALS[language_of(state["question"])]
-    last = state["messages"][-1]
-    reply = AIMessage(text, id=last.id if isinstance(last, AIMessage) else None)
-    return {"answer": text, "citations": [], "verdict": "refused", "messages": [reply]}
-
-
-def refuses(reply: str, language: Language) -> bool:
-    """Did the model say, as its prompt tells it to, that the answer is not there?"""
-    return REFUSALS[language].rstrip(".").casefold() in reply.casefold()
+    return {"answer": text, "citations": [], "verdict": "refused", "messages": [AIMessage(text)]}
 
 
 def shown(state: State, resources: Resources) -> dict[str, str]:

@@ -103,14 +103,6 @@ def test_the_other_language_finds_what_the_first_did_not(graph, model):
     assert "95,000원" in citation["quote"]
 
 
-def test_the_model_may_refuse_by_itself(graph, model):
-    model.enqueue_choice("yes")
-    model.enqueue("Not in these documents.")
-    result = graph.invoke({"question": "How many days of leave do interns receive?"})
-    assert (result["verdict"], result["citations"]) == ("refused", [])
-    assert [message.type for message in result["messages"]] == ["human", "ai"]
-
-
 def test_an_answer_that_no_passage_carries_is_unproved(graph, model):
     model.enqueue_choice("yes", "none")
     model.enqueue("Employees receive 23 days.")
