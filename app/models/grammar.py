@@ -41,6 +41,8 @@ class Grammar:
     text: str
 
     def __post_init__(self) -> None:
+        if not self.text.isascii() and self.text.encode("utf-8", "replace").decode() != self.text:
+            raise _bad("it holds half a surrogate pair")
         if len(self.text) > _MOST_CHARACTERS or self.text.count("\n") > _MOST_RULES:
             raise _bad("it is too large", f"{len(self.text):,} characters")
         rules = dict(_rules(self.text))
@@ -166,6 +168,9 @@ def _settle(schema: Any, validated: bool, where: str) -> Any:
         )
     schema = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
     schema = _lift(schema, where)
+    _check_type(schema, where)
+    if not schema.keys() - {"$defs", "definitions"}:
+        schema["type"] = "value"  # the converter's name for anything
     schema = _ranges(schema)
     for key in list(schema):
         if key in _NARROWING or _too_long(key, schema[key]):
@@ -208,7 +213,9 @@ def _settle_inner(schema: Schema, validated: bool, where: str) -> Schema:
 def _lift(schema: Schema, where: str) -> Schema:
     """Write lists of types as unions, and an `allOf` of one as that one."""
     if isinstance(schema.get("type"), list):
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        definitions: Schema = {
+            key: schema[key] for key in ("$defs", "definitions") if key in schema
+        }
         rest = {key: schema[key] for key in schema.keys() - definitions.keys() - {"type"}}
         union = [{**({} if kind == "null" else rest), "type": kind} for kind in schema["type"]]
         return {"anyOf": union, **definitions}
@@ -221,6 +228,12 @@ def _lift(schema: Schema, where: str) -> Schema:
         if choice in schema and schema.keys() & {"properties", "items", "enum", "const", "$ref"}:
             raise ModelError(f"{choice} beside other content at {where}; write out the choices.")
     return schema
+
+
+def _check_type(schema: Schema, where: str) -> None:
+    kind = schema.get("type", "object")
+    if kind not in ("object", "array", "string", "number", "integer", "boolean", "null"):
+        raise ModelError(f"JSON has no type {kind!r}, at {where}.")
 
 
 def _ranges(schema: Schema) -> Schema:
@@ -297,7 +310,7 @@ _ESCAPE = re.compile(r'\\(?:["\\\[\]rnt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-
 
 
 def _rules(text: str) -> Iterator[tuple[str, _Rule]]:
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line.strip():
             continue
         name, equals, body = line.partition(" ::= ")

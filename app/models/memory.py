@@ -30,10 +30,13 @@ _REPACKED = 0.55
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What a model will take, in bytes, and what is free; `context` is what it was made for."""
+    """What a model will take, and what is free, in bytes.
+
+    `context` is the one it was made for, `longest_context` the longest that fits (0: none).
+    """
 
     context: int
-    trained_context: int
+    longest_context: int
     weights: int
     cache: int
     compute: int
@@ -46,13 +49,6 @@ class MemoryPlan:
     @property
     def fits(self) -> bool:
         return self.needed <= self.available
-
-    @property
-    def longest_context(self) -> int:
-        """The longest context that fits, by the same arithmetic; 0 where the weights do not."""
-        left = self.available - self.weights - self.compute
-        per_token = max(1, self.cache // max(1, self.context))
-        return max(0, min(left // per_token, self.trained_context or left))
 
     def explain(self) -> str:
         """Write the sum out."""
@@ -68,7 +64,7 @@ class MemoryPlan:
         """
         if self.fits:
             return
-        shorter = self.longest_context // 256 * 256
+        shorter = self.longest_context
         hint = "Close other programs, or take a smaller model: groundling model list"
         if shorter >= 512:
             hint = f"A context of {shorter:,} fits: groundling config set model.context {shorter}"
@@ -98,18 +94,32 @@ def plan(
         available: bytes; default: what this process could still take.
     """
     context = clamp(header, context)
-    per_token = sum(header.head_count_kv) * (header.key_length + header.value_length) * 2
+    free = available_memory() if available is None else available
+    weights = int(header.tensor_bytes * (1 + _REPACKED * repack))
+
+    def needed(tokens: int) -> int:
+        return weights + _cache(header, tokens) + _buffers(header, tokens, batch)
+
+    shorter = range(context // 256 * 256, 0, -256)
+    return MemoryPlan(
+        context=context,
+        longest_context=next((n for n in (context, *shorter) if needed(n) <= free), 0),
+        weights=weights,
+        cache=_cache(header, context),
+        compute=_buffers(header, context, batch),
+        available=free,
+    )
+
+
+def _cache(header: GgufHeader, context: int) -> int:
+    return sum(header.head_count_kv) * (header.key_length + header.value_length) * 2 * context
+
+
+def _buffers(header: GgufHeader, context: int, batch: int) -> int:
     scores = batch * context * (header.head_count + 1) * 4
     logits = OUTPUTS * header.vocabulary * 4 * 2
     activations = batch * header.embedding_length * 4 * 12
-    return MemoryPlan(
-        context=context,
-        trained_context=header.context_length,
-        weights=int(header.tensor_bytes * (1 + _REPACKED * repack)),
-        cache=per_token * context,
-        compute=max(scores, logits) + activations + _PROCESS,
-        available=available_memory() if available is None else available,
-    )
+    return max(scores, logits) + activations + _PROCESS
 
 
 def clamp(header: GgufHeader, context: int) -> int:
