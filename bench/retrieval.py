@@ -1,6 +1,6 @@
 """How well retrieval finds: nDCG@10 and recall@10 of words, vectors and both, side by side.
 
-    python bench/retrieval.py EVALDATA [--sets scifact,xquad,korquad] [--limit N] [--json FILE]
+    python bench/retrieval.py EVALDATA [--sets scifact,xquad,korquad] [--limit N] [--documents N]
 
 EVALDATA holds the public sets, as their publishers offer them: `scifact/` (corpus_train.csv,
 claims_validation.csv), `xquad/` (xquad.en.json), `korquad/` (KorQuAD_v1.0_dev.json). Every
@@ -102,7 +102,7 @@ def measure(search: Search, questions: Sequence[tuple[str, set[str]]]) -> dict[s
     }
 
 
-def run(name: str, data: EvaluationSet, embedder: Embedder, limit: int | None) -> dict[str, object]:
+def run(name: str, data: EvaluationSet, embedder: Embedder) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as temporary:
         documents = Path(temporary) / "documents"
         documents.mkdir()
@@ -111,9 +111,6 @@ def run(name: str, data: EvaluationSet, embedder: Embedder, limit: int | None) -
                 (documents / f"{key}.md").write_text(f"# {title}\n\n{text}\n", encoding="utf-8")
             else:
                 (documents / f"{key}.txt").write_text(text, encoding="utf-8")
-        questions = [question for question in data.questions if question[1]]
-        if limit and limit < len(questions):
-            questions = random.Random(SEED).sample(questions, limit)
         with Knowledge.open(Path(temporary) / "knowledge", embedder) as knowledge:
             report = knowledge.add([documents], progress=_tell)
             again = knowledge.add([documents])
@@ -126,14 +123,28 @@ def run(name: str, data: EvaluationSet, embedder: Embedder, limit: int | None) -
             print(
                 f"{name}: {report.added} documents, {report.chunks} passages in "
                 f"{report.seconds:.1f} s; unchanged again in {again.seconds:.2f} s; "
-                f"{len(questions)} questions"
+                f"{len(data.questions)} questions"
             )
             result: dict[str, object] = {"documents": report.added, "passages": report.chunks}
             for side, search in searches.items():
-                figures = measure(search, questions)
+                figures = measure(search, data.questions)
                 result[side] = figures
                 print(f"  {side:8}" + "".join(f"  {k} {v:6}" for k, v in figures.items()))
     return result
+
+
+def thin(data: EvaluationSet, limit: int | None, documents: int | None) -> EvaluationSet:
+    """Draw questions, and keep their documents with others up to a number: an easier set."""
+    draw = random.Random(SEED)
+    questions = [question for question in data.questions if question[1]]
+    if limit and limit < len(questions):
+        questions = draw.sample(questions, limit)
+    names = list(data.documents)
+    if documents and documents < len(names):
+        needed = set().union(*(relevant for _, relevant in questions))
+        others = [name for name in names if name not in needed]
+        names = [*needed, *draw.sample(others, max(0, documents - len(needed)))]
+    return EvaluationSet({name: data.documents[name] for name in names}, questions)
 
 
 def _tell(stage: str, done: int, total: int) -> None:
@@ -146,6 +157,7 @@ def main() -> None:
     parser.add_argument("evaldata", type=Path)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--limit", type=int, help="questions of each set, drawn with a fixed seed")
+    parser.add_argument("--documents", type=int, help="documents of each set; the rest is left out")
     parser.add_argument("--onnx", type=Path, help="a folder with model.onnx and tokenizer.json")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
@@ -160,9 +172,10 @@ def main() -> None:
         settings = settings_module.load()
         store = ModelStore(settings.models_path, settings.download)
         embedder = load_embedder(store.installed(settings.model.embedder))
-    results = {
-        name: run(name, SETS[name](arguments.evaldata), embedder, arguments.limit) for name in names
-    }
+    results = {}
+    for name in names:
+        data = thin(SETS[name](arguments.evaldata), arguments.limit, arguments.documents)
+        results[name] = run(name, data, embedder)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

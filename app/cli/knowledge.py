@@ -36,6 +36,7 @@ def _remember_name(context: click.Context, _: click.Parameter, value: str | None
 named = click.option(
     "-k",
     "--name",
+    "knowledge_name",
     metavar="NAME",
     expose_value=False,
     callback=_remember_name,
@@ -74,7 +75,9 @@ def add(shell: Shell, paths: tuple[Path, ...], prune: bool) -> None:
 @knowledge.command()
 @click.argument("query", nargs=-1, required=True)
 @click.option("-n", "--passages", type=click.IntRange(1), help="How many (default: the setting).")
-@click.option("--by", type=click.Choice(["both", "words", "meaning"]), default="both")
+@click.option(
+    "--by", type=click.Choice(["both", "words", "meaning"]), default="both", help="Which index."
+)
 @named
 @pass_shell
 def search(shell: Shell, query: tuple[str, ...], passages: int | None, by: str) -> None:
@@ -169,14 +172,14 @@ def remove(shell: Shell, source: str) -> None:
 
 
 @knowledge.command()
-@click.argument("name", required=False)
+@click.argument("which", required=False, metavar="[NAME]")
 @named
 @pass_shell
 @click.pass_context
-def reindex(context: click.Context, shell: Shell, name: str | None) -> None:
+def reindex(context: click.Context, shell: Shell, which: str | None) -> None:
     """Make all vectors anew, with the embedder that is now configured."""
-    if name:
-        context.meta[_NAME] = name
+    if which:
+        context.meta[_NAME] = which
     with _opened(shell, _embedder(shell), reindexing=True) as base, _bar(shell) as progress:
         report = base.reindex(progress=progress)
     shell.out(

@@ -21,7 +21,7 @@ from typing import Self
 
 from groundling.errors import IndexMismatch, KnowledgeError
 from groundling.knowledge import fusion, sync
-from groundling.knowledge.analyser import analyse
+from groundling.knowledge.analyser import query_terms
 from groundling.knowledge.coverage import coverage
 from groundling.knowledge.dense import Dense
 from groundling.knowledge.files import absolute, find
@@ -29,7 +29,7 @@ from groundling.knowledge.passage import Document, Passage
 from groundling.knowledge.store import DATABASE, Store, shares
 from groundling.knowledge.sync import Progress, SyncReport
 from groundling.knowledge.vectors import VectorIndex
-from groundling.models.embeddings import Embedder, Fingerprint, languages
+from groundling.models.embedder import Embedder, Fingerprint, languages
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class Knowledge:
         return fusion.dense_weight(written_in, languages(self.embedder))
 
     def coverage(self, query: str, passages: Sequence[Passage]) -> float:
-        """Return how much of what the query names occurs in the passages, 0 to 1."""
+        """Return how much of what the query names stands in one of the passages, 0 to 1."""
         return coverage(
             query,
             [sync.index_text(p.title, p.heading, p.text) for p in passages],
@@ -215,7 +215,7 @@ class Knowledge:
         )
 
     def _lexical(self, query: str, depth: int) -> list[tuple[int, float]]:
-        return self._store.lexical(analyse(query), depth)
+        return self._store.lexical(query_terms(query), depth)
 
     def _distinct(self, ranked: Sequence[tuple[int, float]], k: int) -> list[Passage]:
         hashes = self._store.text_hashes([chunk_id for chunk_id, _ in ranked])

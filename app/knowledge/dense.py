@@ -18,7 +18,7 @@ from groundling.knowledge.chunking import CHUNKER_VERSION
 from groundling.knowledge.store import Store, Waiting
 from groundling.knowledge.sync import Progress, index_text
 from groundling.knowledge.vectors import INDEX, VectorIndex
-from groundling.models.embeddings import Embedder, Fingerprint, space
+from groundling.models.embedder import Embedder, Fingerprint, space
 
 # Texts embedded between two commits: what an interruption may lose.
 EMBED_BATCH = 64

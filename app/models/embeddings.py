@@ -1,7 +1,7 @@
 """Embedding models: text in, vectors of length one out.
 
 Knows how a sentence-transformers model in ONNX form is run without torch, and how to tell
-one embedding space from another (`space`). Knows nothing of documents or of indexes.
+one embedding space from another. Knows nothing of documents or of indexes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from groundling.errors import ModelError, ModelFileError
+from groundling.models.embedder import Embedder, Fingerprint, languages, space
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,44 +26,10 @@ if TYPE_CHECKING:
 
     from groundling.models.manifest import InstalledModel
 
-Fingerprint = dict[str, str | int | bool]
+__all__ = ["Embedder", "Fingerprint", "OnnxEmbedder", "languages", "load_embedder", "space"]
 
 # The graph's name for an input, and the tokenizer's.
 _INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-
-
-class Embedder(Protocol):
-    """LangChain's `Embeddings`, which also says what its vectors are.
-
-    `fingerprint` has `model` (sha256 of the weights), `tokenizer` (sha256), `dimension`,
-    `pooling`, `normalised`, `max_tokens` and `languages`: the languages the embedder is
-    good at, as codes joined by commas ("en").
-    """
-
-    @property
-    def fingerprint(self) -> Fingerprint: ...
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]: ...
-
-    def embed_query(self, text: str) -> list[float]: ...
-
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]: ...
-
-    async def aembed_query(self, text: str) -> list[float]: ...
-
-
-def languages(embedder: Embedder) -> frozenset[str]:
-    """Return the codes of the languages the embedder is good at."""
-    return frozenset(str(embedder.fingerprint.get("languages", "")).split(",")) - {""}
-
-
-def space(fingerprint: Fingerprint) -> str:
-    """Name the vector space: equal names mean that vectors may be compared.
-
-    The languages are a judgement about the space, not part of it.
-    """
-    parts = sorted((key, value) for key, value in fingerprint.items() if key != "languages")
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 class OnnxEmbedder(Embeddings):

@@ -1,0 +1,71 @@
+"""Terms of words in four scripts."""
+
+from __future__ import annotations
+
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from groundling.knowledge.analyser import analyse, content_words, query_terms
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("The leaves of the trees", ["leav", "tree"]),
+        ("Don't ask who it is", ["ask"]),
+        ("연차는", ["연차", "차는"]),
+        ("집", ["집"]),
+        ("漢字を書く", ["漢字", "字を", "を書", "書く"]),
+        ("GPT-4를 쓴다", ["gpt-4", "gpt", "4", "를", "쓴다"]),
+        ("foo_bar-2", ["foo_bar-2", "foo", "bar", "2"]),
+        ("getUserName", ["getusername", "get", "user", "name"]),
+        ("1,000 and 2.50", ["1000", "2.50"]),
+        ("2026-11-21", ["2026-11-21", "2026", "11", "21"]),
+        ("C++ or C#", ["c++", "c#"]),
+        ("Café ÉTÉ", ["café", "été"]),
+        ("👍 … —", []),
+    ],
+)
+def test_terms(text: str, terms: list[str]) -> None:
+    assert analyse(text) == terms
+
+
+def test_korean_is_the_same_decomposed() -> None:
+    # File systems of Apple store and hand out decomposed Hangul.
+    assert analyse(unicodedata.normalize("NFD", "연차는 한글")) == analyse("연차는 한글")
+
+
+@given(st.text())
+def test_terms_are_words_without_space(text: str) -> None:
+    for term in analyse(text):
+        assert term
+        assert not any(character.isspace() for character in term)
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("How many days of leave?", [("day",), ("leav",)]),
+        ("연차는 며칠인가요?", [("연차",), ("며칠",)]),
+        ("수당은 얼마인가요", [("수당",)]),  # begins with 수, which alone would be dropped
+        ("왜곡된 이사회", [("왜곡",), ("이사", "사회")]),
+        ("무엇을 어떻게 하나요", []),
+    ],
+)
+def test_content_words(question: str, words: list[tuple[str, ...]]) -> None:
+    assert content_words(question) == words
+
+
+def test_question_without_content_is_searched_whole() -> None:
+    assert query_terms("무엇을 하나요") == ["무엇", "엇을", "하나", "나요"]
+
+
+def test_threads_do_not_disturb_each_other() -> None:
+    words = [f"running{letter} quickly{letter}ing" for letter in "abcdefghij"] * 20
+    alone = [analyse(word) for word in words]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(analyse, words)) == alone
