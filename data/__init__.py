@@ -1,0 +1,1 @@
+"""What comes along: the sample handbook, its questions, prompts, chains, the model catalogue."""

@@ -1,0 +1,1 @@
+"""Models: the catalogue and its files, the llama.cpp engine, ChatLlama, embedders."""
