@@ -38,8 +38,7 @@ class OnnxEmbedder(Embeddings):
     Token vectors are averaged over the attention mask and scaled to length one, so that the
     inner product is the cosine (Reimers & Gurevych 2019, arXiv:1908.10084). Texts are cut
     after `max_tokens` tokens. Texts of similar length share a batch, because padding costs
-    as much as text. With dynamically quantised weights the other texts of a batch move a
-    vector in its third decimal; that is the price of int8.
+    as much as text.
 
     Args:
         model: the ONNX file; which inputs it needs is read from its graph.

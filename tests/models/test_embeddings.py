@@ -41,13 +41,13 @@ def test_meaning_is_near(minilm: OnnxEmbedder) -> None:
     )
 
 
-def test_order_is_kept_and_neighbours_hardly_matter(minilm: OnnxEmbedder) -> None:
+def test_order_is_kept_and_neighbours_do_not_matter(minilm: OnnxEmbedder) -> None:
     texts = [
         ("pump " * length + str(length)).strip() for length in (90, 1, 40, 2, 200, 3, 7, 5, 60)
     ]
     together = np.array(minilm.embed_documents(texts))
     alone = np.array([minilm.embed_query(text) for text in texts])
-    assert (together * alone).sum(axis=1) == pytest.approx(1, abs=0.02)
+    assert (together * alone).sum(axis=1) == pytest.approx(1, abs=1e-3)
     assert (together @ alone.T).argmax(axis=1).tolist() == list(range(len(texts)))
 
 
