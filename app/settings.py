@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -168,7 +168,7 @@ def load_with_origins(flags: Mapping[str, Any] | None = None) -> tuple[Settings,
     """Read the settings and tell, for each one that is set, which origin set it."""
     layers: list[tuple[str, Tree]] = [
         ("flag", dict(flags or {})),
-        ("environment", cast("Tree", EnvSettingsSource(Settings)())),
+        ("environment", EnvSettingsSource(Settings)()),
     ]
     home = _first(layers, "home") or Settings.model_fields["home"].get_default(
         call_default_factory=True, validated_data={}

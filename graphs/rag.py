@@ -1,13 +1,15 @@
 """`rag`: answers from documents, with citations that are checked.
 
-    START ─ receive ─┬─ rewrite ─┬─ retrieve ─ judge ─┬─ answer ─ cite ─ END
-                     └───────────┘     │              ├─ translate ─ retrieve
-                                       └─ refuse ─────┴─ refuse ─ END
+    START ─ receive ─┬─ rewrite ─┬─ retrieve ─ judge ─┬─ answer ─ verify ─┬─ cite ─ END
+                     └───────────┘     │              ├─ translate ─ …    │
+                                       └─ refuse      └─ refuse           └─ refuse ─ END
 
 `rewrite` makes a follow-up question stand alone. `judge` asks the model, in one forward
 pass, whether the passages answer the question; if they do not, `translate` searches once
-more in the documents' other language. `cite` proves each sentence of the answer from the
-stored text. All prompts over the passages begin alike, so they are read once.
+more in the documents' other language. `verify` asks in the same way whether the passages
+state the answer that was written: a small model finds it easier to recognise a wrong
+answer than to foresee it. `cite` proves each sentence of the answer from the stored text.
+All prompts over the passages begin alike, so the passages are read once.
 Corrective retrieval after Yan et al. 2024, arXiv:2401.15884.
 """
 
@@ -23,13 +25,15 @@ from langgraph.graph.state import CompiledStateGraph
 from groundling.graphs.nodes.attribution import attribute
 from groundling.graphs.nodes.conversation import Conversation, history, receive, transcript
 from groundling.graphs.nodes.decide import decide
-from groundling.graphs.nodes.passages import fuse, numbered, select
+from groundling.graphs.nodes.passages import merge, numbered, select
 from groundling.graphs.nodes.prompts import Language, language_of, prompt
 from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
 from groundling.knowledge.citations import Citation
 
-MIN_RELEVANCE = 0.5  # probability of "yes"; measured in docs/measurements.md
+# Probabilities of "yes"; docs/measurements.md says how they were chosen.
+MIN_RELEVANCE = 0.35  # below it, answering is not even tried
+MIN_CONFIDENCE = 0.5  # of relevance and support, on average
 REFUSALS: dict[Language, str] = {
     "en": "Not in these documents.",
     "ko": "이 문서들에는 없는 내용입니다.",
@@ -58,6 +62,7 @@ class State(Question, Answer, total=False):
     queries: list[str]
     passages: list[int]
     relevance: float
+    support: float
 
 
 def leans_on_history(state: State) -> Literal["rewrite", "retrieve"]:
@@ -77,7 +82,7 @@ async def retrieve(state: State, resources: Resources) -> State:
     """Search with every query there is, and take what fits into the budget."""
     queries = state.get("queries") or [state["question"]]
     limits = resources.settings.retrieval
-    ranked = fuse(resources.knowledge.search(query, k=3 * limits.passages) for query in queries)
+    ranked = merge([resources.knowledge.search(query, k=3 * limits.passages) for query in queries])
     chosen = select(ranked, resources.model, most=limits.passages, budget=limits.budget_tokens)
     return {"queries": queries, "passages": [passage.chunk_id for passage in chosen]}
 
@@ -117,6 +122,20 @@ async def answer(state: State, resources: Resources) -> State:
     return {"answer": reply.text.strip(), "messages": [reply]}
 
 
+async def verify(state: State, resources: Resources) -> State:
+    """Weigh whether the passages state the answer that was written."""
+    used = prompt("verify", language_of(state["question"]))
+    messages = used.messages(**shown(state, resources), answer=state["answer"])
+    weights = await decide(resources.model, messages, ["yes", "no"], used.config)
+    return {"support": weights["yes"]}
+
+
+def is_supported(state: State) -> Literal["cite", "refuse"]:
+    """Do both judgements together speak for the answer?"""
+    confidence = (state["relevance"] + state["support"]) / 2
+    return "cite" if confidence >= MIN_CONFIDENCE else "refuse"
+
+
 async def cite(state: State, resources: Resources) -> State:
     """Prove each sentence from the stored text and mark it with what proves it."""
     marked, citations = await attribute(
@@ -138,7 +157,10 @@ async def cite(state: State, resources: Resources) -> State:
 async def refuse(state: State, _: Resources) -> State:
     """Say that the documents do not have it."""
     text = REFUSALS[language_of(state["question"])]
-    return {"answer": text, "citations": [], "verdict": "refused", "messages": [AIMessage(text)]}
+    last = state["messages"][-1]
+    # A draft that was refused is replaced: it must not stay in the conversation.
+    reply = AIMessage(text, id=last.id if isinstance(last, AIMessage) else None)
+    return {"answer": text, "citations": [], "verdict": "refused", "messages": [reply]}
 
 
 def shown(state: State, resources: Resources) -> dict[str, str]:
@@ -152,7 +174,7 @@ def build(
 ) -> CompiledStateGraph[State, None, Question, Answer]:
     """Wire the graph."""
     graph = StateGraph(State, input_schema=Question, output_schema=Answer)
-    for step in (receive, rewrite, retrieve, judge, translate, answer, cite, refuse):
+    for step in (receive, rewrite, retrieve, judge, translate, answer, verify, cite, refuse):
         graph.add_node(step.__name__, node(step, resources))
     graph.add_edge(START, "receive")
     graph.add_conditional_edges("receive", leans_on_history)
@@ -160,7 +182,8 @@ def build(
     graph.add_conditional_edges("retrieve", found_any)
     graph.add_conditional_edges("judge", is_relevant)
     graph.add_edge("translate", "retrieve")
-    graph.add_edge("answer", "cite")
+    graph.add_edge("answer", "verify")
+    graph.add_conditional_edges("verify", is_supported)
     graph.add_edge("cite", END)
     graph.add_edge("refuse", END)
     return graph.compile(checkpointer=checkpointer, name="rag")

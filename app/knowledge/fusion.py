@@ -11,7 +11,7 @@ rankings of weight / (60 + rank). Which weight the dense side gets depends on th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 RANK_CONSTANT = 60
 # In multiples of what is asked for, and at least.
@@ -41,17 +41,20 @@ def dense_weight(question_language: str, good_at: frozenset[str]) -> float:
 
 
 def fuse(lexical: Ranking, dense: Ranking, weight: float) -> list[tuple[int, float]]:
-    """Return chunk ids with their fused scores, best first.
+    """Return chunk ids with their fused scores, best first; 1.0 is first in both rankings."""
+    return reciprocal_rank([(lexical, 1.0), (dense, weight if lexical else 1.0)])
+
+
+def reciprocal_rank(rankings: Iterable[tuple[Ranking, float]]) -> list[tuple[int, float]]:
+    """Fuse weighted rankings.
 
     Scores are scaled so that the first rank of every ranking in use makes 1.0.
     """
-    if not lexical:
-        weight = 1.0
-    sides = [(side, w) for side, w in ((lexical, 1.0), (dense, weight)) if side and w > 0]
+    sides = [(side, weight) for side, weight in rankings if side and weight > 0]
     scores: dict[int, float] = {}
-    for side, side_weight in sides:
+    for side, weight in sides:
         for rank, (chunk_id, _) in enumerate(side, start=1):
-            scores[chunk_id] = scores.get(chunk_id, 0.0) + side_weight / (RANK_CONSTANT + rank)
-    best = sum(side_weight for _, side_weight in sides) / (RANK_CONSTANT + 1)
+            scores[chunk_id] = scores.get(chunk_id, 0.0) + weight / (RANK_CONSTANT + rank)
+    best = sum(weight for _, weight in sides) / (RANK_CONSTANT + 1)
     ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
     return [(chunk_id, score / best) for chunk_id, score in ranked]

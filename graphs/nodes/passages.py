@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from langchain_core.language_models import BaseChatModel
 
+from groundling.knowledge.fusion import reciprocal_rank
 from groundling.knowledge.passage import Passage
 
-RANK_CONSTANT = 60  # Cormack, Clarke and Büttcher 2009, reciprocal rank fusion
 
-
-def fuse(rankings: Iterable[Sequence[Passage]]) -> list[Passage]:
+def merge(results: Sequence[Sequence[Passage]]) -> list[Passage]:
     """Merge the results of several queries by reciprocal rank, best first."""
-    scores: dict[int, float] = {}
-    passages: dict[int, Passage] = {}
-    for ranking in rankings:
-        for rank, passage in enumerate(ranking, start=1):
-            passages.setdefault(passage.chunk_id, passage)
-            score = scores.get(passage.chunk_id, 0.0)
-            scores[passage.chunk_id] = score + 1 / (RANK_CONSTANT + rank)
-    return sorted(passages.values(), key=lambda passage: -scores[passage.chunk_id])
+    passages = {passage.chunk_id: passage for found in results for passage in found}
+    rankings = [[(passage.chunk_id, passage.score) for passage in found] for found in results]
+    ranked = reciprocal_rank((ranking, 1.0) for ranking in rankings)
+    return [passages[chunk_id] for chunk_id, _ in ranked]
 
 
 def select(

@@ -36,7 +36,7 @@ def graph(model, knowledge):
 
 
 def test_an_answer_is_cited_at_the_exact_place(graph, model, knowledge):
-    model.enqueue_choice({"yes": 0.9, "no": 0.1})
+    model.enqueue_choice({"yes": 0.9, "no": 0.1}, "yes")
     model.enqueue("Full-time employees receive 17 days of leave.")
     result = graph.invoke({"question": "How many days of leave do employees receive?"})
     assert result["verdict"] == "answered"
@@ -45,34 +45,37 @@ def test_an_answer_is_cited_at_the_exact_place(graph, model, knowledge):
     assert citation["source"].endswith("leave.md")
     assert citation["proof"] == "text"
     stored = knowledge.text(citation["document_id"], citation["start"], citation["end"])
-    assert stored == citation["quote"] == "Full-time employees receive 17 days of paid leave a year."
+    assert (
+        stored == citation["quote"] == "Full-time employees receive 17 days of paid leave a year."
+    )
     assert result["messages"][-1].text == result["answer"]
 
 
 def test_korean_works_alike(graph, model):
-    model.enqueue_choice("yes")
+    model.enqueue_choice("yes", "yes")
     model.enqueue("국내 출장 숙박비는 1박에 95,000원까지입니다.")
     result = graph.invoke({"question": "국내 출장 숙박비는 얼마입니까?"})
     assert result["citations"][0]["source"].endswith("travel.md")
-    assert "한국어" in model.prompts[-1][-1].text
+    assert "한국어" in model.prompts[1][-1].text
 
 
 def test_all_prompts_over_the_passages_begin_alike(graph, model):
-    model.enqueue_choice("yes")
+    model.enqueue_choice("yes", "yes")
     model.enqueue("Employees receive 17 days.")
     graph.invoke({"question": "How many days of leave?"})
-    judged, answered = model.prompts
+    judged, answered, verified = model.prompts
     assert judged[0] == answered[0]
     beginning = answered[1].text.partition("How many days of leave?")[0]
     assert "17 days" in beginning
     assert judged[1].text.startswith(beginning)
+    assert verified[1].text.startswith(beginning)
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_the_prompt_files_share_everything_but_the_last_paragraph(language):
+def test_the_prompt_files_are_the_same_up_to_the_question(language):
     beginnings = {
-        prompt(name, language).text.rstrip().rpartition("\n\n")[0]
-        for name in ("judge", "answer", "support")
+        prompt(name, language).text.partition("{question}")[0]
+        for name in ("judge", "answer", "verify", "support")
     }
     assert len(beginnings) == 1
 
@@ -93,7 +96,7 @@ def test_an_irrelevant_find_is_searched_in_the_other_language_and_then_refused(g
 
 
 def test_the_other_language_finds_what_the_first_did_not(graph, model):
-    model.enqueue_choice("no", "yes", "2")
+    model.enqueue_choice("no", "yes", "yes", "2")
     model.enqueue("국내 출장 숙박비", "Up to 95,000 won a night.")
     result = graph.invoke({"question": "How much is paid to employees for lodging?"})
     assert result["verdict"] == "answered"
@@ -103,15 +106,23 @@ def test_the_other_language_finds_what_the_first_did_not(graph, model):
     assert "95,000원" in citation["quote"]
 
 
+def test_an_answer_that_the_passages_do_not_state_is_withdrawn(graph, model):
+    model.enqueue_choice({"yes": 0.6, "no": 0.4}, {"yes": 0.3, "no": 0.7})
+    model.enqueue("Interns receive 17 days.")
+    result = graph.invoke({"question": "How many days of leave do interns receive?"})
+    assert (result["verdict"], result["citations"]) == ("refused", [])
+    assert [message.text for message in result["messages"]][1:] == ["Not in these documents."]
+
+
 def test_an_answer_that_no_passage_carries_is_unproved(graph, model):
-    model.enqueue_choice("yes", "none")
+    model.enqueue_choice("yes", "yes", "none")
     model.enqueue("Employees receive 23 days.")
     result = graph.invoke({"question": "How many days of leave do employees receive?"})
     assert (result["verdict"], result["citations"]) == ("unproved", [])
 
 
 def test_a_figure_is_never_cited_from_a_passage_without_it(graph, model):
-    model.enqueue_choice("yes", "1")
+    model.enqueue_choice("yes", "yes", "1")
     model.enqueue("Employees receive 23 days.")
     result = graph.invoke({"question": "How many days of leave do employees receive?"})
     assert result["citations"] == []
@@ -121,13 +132,13 @@ def test_a_follow_up_question_is_made_to_stand_alone(model, knowledge):
     resources = Resources(Settings(), model=model, knowledge=knowledge)
     graph = rag.build(resources, InMemorySaver())
     config = {"configurable": {"thread_id": "1"}}
-    model.enqueue_choice("yes", "yes")
+    model.enqueue_choice("yes", "yes", "yes", "yes")
     model.enqueue("They receive 17 days of leave.")
     graph.invoke({"question": "How many days of leave do employees receive?"}, config)
     model.enqueue("Is the leave of full-time employees paid?", "The leave is paid.")
     result = graph.invoke({"question": "Is it paid?"}, config)
     assert "17 days" in model.prompts[2][-1].text
-    assert "Is the leave of full-time employees paid?" in model.prompts[-1][-1].text
+    assert "Is the leave of full-time employees paid?" in model.prompts[-2][-1].text
     assert result["verdict"] == "answered"
 
 
@@ -135,7 +146,7 @@ def test_state_holds_ids_and_no_document_text(model, knowledge):
     saver = InMemorySaver()
     graph = rag.build(Resources(Settings(), model=model, knowledge=knowledge), saver)
     config = {"configurable": {"thread_id": "1"}}
-    model.enqueue_choice("yes")
+    model.enqueue_choice("yes", "yes")
     model.enqueue("The answer is unknown to me.")
     model.enqueue_choice("none")
     graph.invoke({"question": "How many days of leave do employees receive?"}, config)
@@ -151,7 +162,7 @@ def test_instructions_in_a_document_stay_data(model, tmp_path):
     with Knowledge.open(tmp_path / "k", None) as opened:
         opened.add([folder])
         graph = rag.build(Resources(Settings(), model=model, knowledge=opened))
-        model.enqueue_choice("yes", "none")
+        model.enqueue_choice("yes", "yes", "none")
         model.enqueue("I do not know.")
         graph.invoke({"question": "Which rules are ignored?"})
     sent = model.prompts[0]
@@ -160,7 +171,7 @@ def test_instructions_in_a_document_stay_data(model, tmp_path):
 
 
 async def test_it_streams_its_answer(graph, model):
-    model.enqueue_choice("yes")
+    model.enqueue_choice("yes", "yes")
     model.enqueue("Full-time employees receive 17 days of leave.")
     shown = [
         chunk.text

@@ -8,7 +8,12 @@ from bench import questions
 from groundling.home import Home
 
 pytestmark = pytest.mark.quality
-SMOKE = ("en-leave-carry-over", "en-settling-time", "ko-travel-settlement", "ko-urgent-purchase-form")
+SMOKE = (
+    "en-leave-carry-over",
+    "en-settling-time",
+    "ko-travel-settlement",
+    "ko-urgent-purchase-form",
+)
 
 
 @pytest.fixture(scope="module")
