@@ -60,6 +60,14 @@ def models_folder() -> Path:
     return MODELS
 
 
+@pytest.fixture
+def home_with_models(home: Path, smollm2: Path) -> Path:
+    """Return the test's home folder with the shared models in it."""
+    home.mkdir()
+    (home / "models").symlink_to(MODELS)
+    return home
+
+
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """Return the GGUF file of SmolLM2-135M-Instruct."""

@@ -169,8 +169,7 @@ class ChatLlama(BaseChatModel):
         Args:
             schema: a pydantic class, a TypedDict, or a JSON Schema.
             include_raw: return `raw`, `parsed` and `parsing_error` instead of the object.
-            method: `json_schema` and `function_calling` keep to the schema, `json_mode` to
-                any JSON object.
+            method: accepted; all three keep to the schema by the grammar.
             strict: accepted; the grammar always is.
 
         Raises:

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Literal, cast
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.output_parsers import (
     BaseOutputParser,
     JsonOutputParser,
     PydanticOutputParser,
 )
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_core.utils.pydantic import is_basemodel_subclass
+from langchain_core.utils.pydantic import TBaseModel, is_basemodel_subclass
 
 from groundling.models.grammar import Grammar, any_json, grammar_for
 
@@ -37,24 +39,22 @@ def constrain(
     if method not in ("json_schema", "function_calling", "json_mode"):
         raise ValueError(f"there is no method {method!r}")
     checked = isinstance(schema, type) and is_basemodel_subclass(schema)
-    json_schema = _json_schema(schema)
-    wish: dict[str, Any] = {"type": "json_object"}
-    if method != "json_mode":
-        wish = {
-            "type": "json_schema",
-            "json_schema": {"schema": json_schema, "validated": checked},
-        }
+    wish: dict[str, Any] = {
+        "type": "json_schema",
+        "json_schema": {"schema": _json_schema(schema), "validated": checked},
+    }
     # A schema that cannot be kept fails here rather than at the first call.
     grammar_of(wish)
     bound = model.bind(
         response_format=wish,
-        ls_structured_output_format={"kwargs": {"method": method}, "schema": json_schema},
+        ls_structured_output_format={
+            "kwargs": {"method": method},
+            "schema": convert_to_json_schema(schema),
+        },
     )
-    parser: BaseOutputParser[Any]
+    parser: BaseOutputParser[Any] = _WholeJson()
     if checked:
-        parser = PydanticOutputParser(pydantic_object=cast("type[Any]", schema))
-    else:
-        parser = JsonOutputParser()
+        parser = _WholePydantic(pydantic_object=cast("type[Any]", schema))
     if not include_raw:
         return bound | parser
     parse = RunnablePassthrough.assign(
@@ -63,6 +63,33 @@ def constrain(
     nothing = RunnablePassthrough.assign(parsed=lambda _: None)
     fallback = parse.with_fallbacks([nothing], exception_key="parsing_error")
     return RunnableMap(raw=bound) | fallback
+
+
+class _WholeJson(JsonOutputParser):
+    """A JSON parser that does not mend an object cut short."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        _refuse_cut(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+class _WholePydantic(PydanticOutputParser[TBaseModel]):
+    """A pydantic parser that does not mend an object cut short."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        _refuse_cut(result, partial)
+        return super().parse_result(result, partial=partial)
+
+
+def _refuse_cut(result: list[Generation], partial: bool) -> None:
+    generation = result[0]
+    if partial or not isinstance(generation, ChatGeneration):
+        return
+    if generation.message.response_metadata.get("finish_reason") == "length":
+        raise OutputParserException(
+            "The answer was cut short before its object was complete; raise max_tokens.",
+            llm_output=generation.text,
+        )
 
 
 def grammar_of(response_format: Mapping[str, Any] | None) -> Grammar | None:
