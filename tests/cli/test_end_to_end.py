@@ -135,13 +135,13 @@ def test_an_empty_folder_and_no_documents(ready_home, tmp_path):
 
 def test_ctrl_c_stops_an_answer(ready_home):
     process = subprocess.Popen(
-        [*COMMAND, "ask", "Count from one to one thousand in words."],
+        [*COMMAND, "ask", "Write a very long story about a river, at least two thousand words."],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "GROUNDLING_MODEL__MAX_TOKENS": "1500"},
+        env={**os.environ, "GROUNDLING_MODEL__MAX_TOKENS": "1900"},
     )
-    time.sleep(6)
+    time.sleep(8)
     assert process.poll() is None, process.communicate()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
