@@ -75,7 +75,7 @@ def plan(
     header: GgufHeader,
     context: int,
     *,
-    batch: int = 512,
+    batch: int = 128,
     repack: bool = False,
     available: int | None = None,
 ) -> MemoryPlan:

@@ -50,12 +50,12 @@ def test_a_model_too_big_is_refused_with_the_sum() -> None:
 
 
 def test_a_shorter_context_is_offered_where_it_helps() -> None:
-    made = plan(HEADER, 8192, available=1_300_000_000)
+    made = plan(HEADER, 8192, available=1_150_000_000)
     with pytest.raises(ModelTooBig) as error:
         made.check()
     offered = made.longest_context
     assert str(offered) in str(error.value.hint)
-    assert plan(HEADER, offered, available=1_300_000_000).fits
+    assert plan(HEADER, offered, available=1_150_000_000).fits
 
 
 def test_repacked_weights_take_more() -> None:

@@ -1,0 +1,254 @@
+"""`groundling doctor`: is everything here, whole and in agreement, and if not, what next."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from groundling.cli.output import Command, Shell, pass_shell
+from groundling.errors import GroundlingError
+
+if TYPE_CHECKING:
+    from groundling.models.embedder import Embedder
+    from groundling.models.manifest import InstalledModel
+    from groundling.models.store import ModelStore
+    from groundling.settings import Settings
+
+_LEAST_FREE = 500_000_000  # bytes: an index and the database of conversations fit into it
+_MARKS = {"ok": ("ok  ", "green"), "note": ("note", "yellow"), "problem": ("BAD ", "red")}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; a problem says what to do next."""
+
+    check: str
+    state: Literal["ok", "note", "problem"]
+    text: str
+    next: str | None = None
+
+
+Check = Callable[["Settings", bool], Iterator[Finding]]
+
+
+@click.command(cls=Command)
+@click.option("--full", is_flag=True, help="Hash the model files again, too.")
+@pass_shell
+def doctor(shell: Shell, full: bool) -> None:
+    """Check this machine and home folder.
+
+    Each problem comes with the next command. The exit code is 1 if there is any.
+    """
+    findings = []
+    for finding in examine(shell, full):
+        findings.append(finding)
+        if not shell.json:
+            _print(finding)
+    problems = sum(finding.state == "problem" for finding in findings)
+    if shell.json:
+        shell.out({"problems": problems, "findings": [asdict(finding) for finding in findings]})
+    else:
+        click.echo(f"\n{problems or 'No'} problem{'s' * (problems != 1)}.")
+    if problems:
+        click.get_current_context().exit(1)
+
+
+def examine(shell: Shell, full: bool) -> Iterator[Finding]:
+    """Run every check; one that fails is a finding and does not stop the others."""
+    try:
+        settings = shell.settings
+    except GroundlingError as error:
+        yield _problem("settings", error)
+        return
+    checks: list[tuple[str, Check]] = [
+        ("settings", _settings),
+        ("home", _home),
+        ("cpu", _cpu),
+        ("llama.cpp", _build),
+        ("model", _model),
+        ("embedder", _embedder),
+        ("knowledge", _knowledge),
+    ]
+    for name, check in checks:
+        try:
+            yield from check(settings, full)
+        except (GroundlingError, OSError) as error:
+            yield _problem(name, error)
+
+
+def _settings(settings: Settings, _: bool) -> Iterator[Finding]:
+    path = settings.config_path
+    where = f"{path} is valid" if path.exists() else "no config.toml: defaults"
+    yield Finding("settings", "ok", f"{where}; profile {settings.profile}")
+
+
+def _home(settings: Settings, _: bool) -> Iterator[Finding]:
+    import os
+
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        yield Finding(
+            "home",
+            "problem",
+            f"{settings.home} cannot be written.",
+            "Give another one: groundling --home FOLDER …, or GROUNDLING_HOME",
+        )
+        return
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_FREE:
+        yield Finding(
+            "home",
+            "problem",
+            f"{settings.home} has {_size(free)} of free disk.",
+            "groundling model list --installed; groundling model remove ID",
+        )
+    else:
+        yield Finding("home", "ok", f"{settings.home} can be written; {_size(free)} free")
+
+
+def _cpu(settings: Settings, _: bool) -> Iterator[Finding]:
+    from groundling.models.cpu import default_threads, read_cpu
+
+    threads = settings.model.threads or default_threads()
+    yield Finding("cpu", "ok", f"{read_cpu().describe()}; {threads} threads for the model")
+
+
+def _build(settings: Settings, _: bool) -> Iterator[Finding]:
+    from groundling.models.cpu import extra_buffers_safe, read_build, read_cpu
+    from groundling.settings import environment
+
+    try:
+        build = read_build()
+    except (ImportError, OSError, RuntimeError) as error:
+        yield Finding(
+            "llama.cpp",
+            "problem",
+            f"The library cannot be loaded: {error}",
+            "Install it again: uv sync --reinstall-package llama-cpp-python",
+        )
+        return
+    yield Finding("llama.cpp", "ok", build.describe())
+    devices = ", ".join(f"{device.name} ({device.description})" for device in build.devices)
+    yield Finding("backend", "ok", f"{build.backend}; devices: {devices or 'unknown'}")
+    if not extra_buffers_safe(read_cpu(), build):
+        yield Finding(
+            "llama.cpp",
+            "note",
+            "It was built with AMX kernels, which crash on this CPU; they are kept off.",
+            "For a build without them: uv sync --reinstall-package llama-cpp-python",
+        )
+    policy = environment().get("OMP_WAIT_POLICY", "")
+    if policy.lower() == "passive":
+        yield Finding("threads", "ok", "waiting threads sleep (OMP_WAIT_POLICY=passive)")
+    else:
+        yield Finding(
+            "threads",
+            "note",
+            f"OMP_WAIT_POLICY={policy}: threads that spin slow a machine with shared cores.",
+            "unset OMP_WAIT_POLICY",
+        )
+
+
+def _model(settings: Settings, full: bool) -> Iterator[Finding]:
+    from groundling.models.gguf import read_gguf
+    from groundling.models.memory import plan
+
+    store, wanted = _store(settings), settings.model.name
+    installed = store.resolve(wanted)
+    header = read_gguf(installed.path)
+    yield Finding(
+        "model",
+        "ok",
+        f"{installed.entry.id}: {header.name}, {header.architecture}, "
+        f"{_size(header.file_bytes)}, the header agrees with the file's length",
+    )
+    yield from _hash(store, installed, full)
+    made = plan(header, settings.model.context, repack=settings.model.repack)
+    made.check()
+    yield Finding("memory", "ok", made.explain())
+    if made.context < settings.model.context:
+        yield Finding(
+            "memory",
+            "note",
+            f"The model was trained for {made.context:,} tokens; "
+            f"the context of {settings.model.context:,} is cut to that.",
+            f"groundling config set model.context {made.context}",
+        )
+
+
+def _embedder(settings: Settings, full: bool) -> Iterator[Finding]:
+    store = _store(settings)
+    installed = store.installed(settings.model.embedder)
+    yield Finding("embedder", "ok", f"{installed.entry.id}: {_size(installed.size)}")
+    yield from _hash(store, installed, full)
+
+
+def _hash(store: ModelStore, installed: InstalledModel, full: bool) -> Iterator[Finding]:
+    if not full:
+        return
+    from groundling.errors import ModelNotFound
+
+    try:
+        store.verify(installed.entry.id)
+    except ModelNotFound:
+        yield Finding("hash", "note", f"{installed.path}: a file of yours; no hash is known")
+        return
+    yield Finding("hash", "ok", f"{installed.entry.id}: sha256 agrees")
+
+
+def _knowledge(settings: Settings, _: bool) -> Iterator[Finding]:
+    from groundling.knowledge.base import Knowledge
+
+    folder = settings.home / "knowledge"
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not names:
+        yield Finding("knowledge", "ok", "no knowledge base yet; groundling knowledge add FOLDER")
+        return
+    embedder = _installed_embedder(settings)
+    for name in names:
+        check = f"knowledge {name}"
+        try:
+            with Knowledge.open(folder / name, embedder, create=False) as knowledge:
+                problems, size = knowledge.check(), len(knowledge.documents())
+        except GroundlingError as error:
+            yield _problem(check, error)
+            continue
+        for problem in problems:
+            yield Finding(check, "problem", problem, f"groundling knowledge reindex {name}")
+        if not problems:
+            yield Finding(check, "ok", f"{size} documents; text, words and vectors agree")
+
+
+def _installed_embedder(settings: Settings) -> Embedder | None:
+    from groundling.errors import ModelError
+    from groundling.models.embeddings import load_embedder
+
+    try:
+        return load_embedder(_store(settings).installed(settings.model.embedder))
+    except ModelError:
+        return None  # reported by its own check
+
+
+def _store(settings: Settings) -> ModelStore:
+    from groundling.models.store import ModelStore
+
+    return ModelStore(settings.models_path, settings.download)
+
+
+def _problem(check: str, error: Exception) -> Finding:
+    return Finding(check, "problem", str(error), getattr(error, "hint", None))
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.state]
+    click.echo(f"{click.style(mark, fg=colour)} {finding.check}: {finding.text}")
+    if finding.next:
+        click.echo(f"     next: {finding.next}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
