@@ -1,16 +1,17 @@
 """`rag`: answers from documents, with citations that are checked.
 
-    START ─ receive ─┬─ rewrite ─┬─ retrieve ─ judge ─┬─ answer ─ verify ─┬─ cite ─ END
-                     └───────────┘     │              ├─ translate ─ …    │
-                                       └─ refuse      └─ refuse           └─ refuse ─ END
+    START ─ receive ─┬─ rewrite ─┬─ retrieve ─┬─ judge ─┬─ answer ─ verify ─┬─ cite ─ END
+                     └───────────┘   ↑        │         └─ refuse           └─ refuse ─ END
+                                 translate ───┤
+                                              └─ refuse
 
-`rewrite` makes a follow-up question stand alone. `judge` asks the model, in one forward
-pass, whether the passages answer the question; if they do not, `translate` searches once
-more in the documents' other language. `verify` asks in the same way whether the passages
-state the answer that was written: a small model finds it easier to recognise a wrong
-answer than to foresee it. `cite` proves each sentence of the answer from the stored text.
-All prompts over the passages begin alike, so the passages are read once.
-Corrective retrieval after Yan et al. 2024, arXiv:2401.15884.
+`rewrite` makes a follow-up question stand alone. When the documents have little of the
+question's words, and another language, `translate` searches once more in that. `judge`
+asks the model, in one forward pass, whether the passages answer the question; `verify`
+asks in the same way whether they state the answer that was written, since a small model
+recognises a wrong answer better than it foresees one. `cite` proves each sentence of the
+answer from the stored text. All prompts over the passages begin alike, so the passages
+are read once. Corrective retrieval after Yan et al. 2024, arXiv:2401.15884.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
 from groundling.knowledge.citations import Citation
 
-# Probabilities of "yes"; docs/measurements.md says how they were chosen.
-MIN_RELEVANCE = 0.35  # below it, answering is not even tried
-MIN_CONFIDENCE = 0.5  # of relevance and support, on average
+# Shares and probabilities of "yes"; docs/measurements.md says how they were chosen.
+MIN_COVERAGE = 0.4  # of the question's words, or the other language is searched, too
+MIN_SHARE = 0.02  # of the documents' letters, to search in that language at all
+MIN_RELEVANCE = 0.25  # below it, answering is not even tried
+MIN_CONFIDENCE = 0.54  # of coverage, relevance and support, on average
+OTHER: dict[Language, Language] = {"en": "ko", "ko": "en"}
 REFUSALS: dict[Language, str] = {
     "en": "Not in these documents.",
     "ko": "이 문서들에는 없는 내용입니다.",
@@ -61,6 +65,8 @@ class State(Question, Answer, total=False):
 
     queries: list[str]
     passages: list[int]
+    coverage: float
+    bilingual: bool
     relevance: float
     support: float
 
@@ -84,11 +90,21 @@ async def retrieve(state: State, resources: Resources) -> State:
     limits = resources.settings.retrieval
     ranked = merge([resources.knowledge.search(query, k=3 * limits.passages) for query in queries])
     chosen = select(ranked, resources.model, most=limits.passages, budget=limits.budget_tokens)
-    return {"queries": queries, "passages": [passage.chunk_id for passage in chosen]}
+    documents = resources.knowledge
+    other = OTHER[language_of(state["question"])]
+    return {
+        "queries": queries,
+        "passages": [passage.chunk_id for passage in chosen],
+        "coverage": max(documents.coverage(query, chosen) for query in queries),
+        "bilingual": documents.languages().get(other, 0.0) >= MIN_SHARE,
+    }
 
 
-def found_any(state: State) -> Literal["judge", "refuse"]:
-    """Did the search find anything at all?"""
+def is_covered(state: State) -> Literal["judge", "translate", "refuse"]:
+    """Do the passages have the question's words, or should the other language be tried?"""
+    untried = state["bilingual"] and len(state["queries"]) == 1
+    if untried and state["coverage"] < MIN_COVERAGE:
+        return "translate"
     return "judge" if state["passages"] else "refuse"
 
 
@@ -100,11 +116,9 @@ async def judge(state: State, resources: Resources) -> State:
     return {"relevance": weights["yes"]}
 
 
-def is_relevant(state: State) -> Literal["answer", "translate", "refuse"]:
-    """Answer, search once more in the other language, or say that it is not there?"""
-    if state["relevance"] >= MIN_RELEVANCE:
-        return "answer"
-    return "refuse" if len(state["queries"]) > 1 else "translate"
+def is_relevant(state: State) -> Literal["answer", "refuse"]:
+    """Is it worth writing an answer?"""
+    return "answer" if state["relevance"] >= MIN_RELEVANCE else "refuse"
 
 
 async def translate(state: State, resources: Resources) -> State:
@@ -131,8 +145,8 @@ async def verify(state: State, resources: Resources) -> State:
 
 
 def is_supported(state: State) -> Literal["cite", "refuse"]:
-    """Do both judgements together speak for the answer?"""
-    confidence = (state["relevance"] + state["support"]) / 2
+    """Do words and judgements together speak for the answer?"""
+    confidence = (state["coverage"] + state["relevance"] + state["support"]) / 3
     return "cite" if confidence >= MIN_CONFIDENCE else "refuse"
 
 
@@ -179,7 +193,7 @@ def build(
     graph.add_edge(START, "receive")
     graph.add_conditional_edges("receive", leans_on_history)
     graph.add_edge("rewrite", "retrieve")
-    graph.add_conditional_edges("retrieve", found_any)
+    graph.add_conditional_edges("retrieve", is_covered)
     graph.add_conditional_edges("judge", is_relevant)
     graph.add_edge("translate", "retrieve")
     graph.add_edge("answer", "verify")

@@ -95,7 +95,7 @@ class Knowledge:
     # documents
 
     def add(
-        self, paths: Sequence[Path], *, progress: Progress | None = None, prune: bool = False
+        self, paths: Sequence[Path | str], *, progress: Progress | None = None, prune: bool = False
     ) -> SyncReport:
         """Bring documents up to date with files and folders.
 
@@ -114,12 +114,13 @@ class Knowledge:
         """
         begun = time.perf_counter()
         tell = progress or _silent
-        files, skipped, ignored = find(paths)
+        places = [Path(path) for path in paths]
+        files, skipped, ignored = find(places)
         report = SyncReport(skipped=skipped, ignored=ignored)
         with self._store.writing():
             sync.store_files(self._store, files, self.chunk_characters, report, tell)
             if prune:
-                report.removed = self._prune(paths)
+                report.removed = self._prune(places)
             self._dense.embed_waiting(tell)
             self._dense.refresh(persist=True)
         report.chunks = self._store.count()

@@ -80,25 +80,25 @@ def test_the_prompt_files_are_the_same_up_to_the_question(language):
     assert len(beginnings) == 1
 
 
-def test_nothing_found_is_refused_without_asking_the_model(graph, model):
+def test_nothing_found_in_either_language_is_refused_without_a_judgement(graph, model):
+    model.enqueue("없는 말")
     result = graph.invoke({"question": "xyzzy plugh?"})
     assert result["verdict"] == "refused"
     assert result["answer"] == "Not in these documents."
-    assert model.prompts == []
+    [asked] = model.prompts
+    assert "Korean" in asked[0].text
 
 
-def test_an_irrelevant_find_is_searched_in_the_other_language_and_then_refused(graph, model):
-    model.enqueue_choice("no", "no")
-    model.enqueue("직원 주차")
-    result = graph.invoke({"question": "Where do employees park?"})
-    assert result["verdict"] == "refused"
-    assert "Korean" in model.prompts[1][0].text
+def test_what_the_model_finds_irrelevant_is_refused_without_an_answer(graph, model):
+    model.enqueue_choice({"yes": 0.1, "no": 0.9})
+    result = graph.invoke({"question": "How many days of leave do full-time employees get?"})
+    assert (result["verdict"], result["citations"]) == ("refused", [])
 
 
-def test_the_other_language_finds_what_the_first_did_not(graph, model):
-    model.enqueue_choice("no", "yes", "yes", "2")
+def test_a_question_without_its_words_is_searched_in_the_other_language(graph, model):
     model.enqueue("국내 출장 숙박비", "Up to 95,000 won a night.")
-    result = graph.invoke({"question": "How much is paid to employees for lodging?"})
+    model.enqueue_choice("yes", "yes", "1")
+    result = graph.invoke({"question": "What does the firm pay for hotels?"})
     assert result["verdict"] == "answered"
     [citation] = result["citations"]
     assert citation["source"].endswith("travel.md")
@@ -106,10 +106,20 @@ def test_the_other_language_finds_what_the_first_did_not(graph, model):
     assert "95,000원" in citation["quote"]
 
 
+def test_documents_of_one_language_are_not_searched_in_another(model, tmp_path):
+    (tmp_path / "leave.md").write_text(LEAVE, encoding="utf-8")
+    with Knowledge.open(tmp_path / "k", None) as opened:
+        opened.add([tmp_path / "leave.md"])
+        graph = rag.build(Resources(Settings(), model=model, knowledge=opened))
+        result = graph.invoke({"question": "xyzzy plugh?"})
+    assert result["verdict"] == "refused"
+    assert model.prompts == []
+
+
 def test_an_answer_that_the_passages_do_not_state_is_withdrawn(graph, model):
-    model.enqueue_choice({"yes": 0.6, "no": 0.4}, {"yes": 0.3, "no": 0.7})
-    model.enqueue("Interns receive 17 days.")
-    result = graph.invoke({"question": "How many days of leave do interns receive?"})
+    model.enqueue_choice({"yes": 0.5, "no": 0.5}, {"yes": 0.1, "no": 0.9})
+    model.enqueue("Full-time employees receive 17 days.")
+    result = graph.invoke({"question": "How many days of leave do full-time interns receive?"})
     assert (result["verdict"], result["citations"]) == ("refused", [])
     assert [message.text for message in result["messages"]][1:] == ["Not in these documents."]
 
