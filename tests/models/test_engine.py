@@ -37,6 +37,7 @@ from groundling.models.vocabulary import Part
 
 pytestmark = pytest.mark.model
 SETTINGS = EngineSettings(context=512, batch=64)
+LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=("Cs", "Cc", "Cn", "Co"))
 STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -391,8 +392,8 @@ def test_the_process_ends_while_it_writes(smollm2: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# This vocabulary lacks some control characters, and drops them.
-@given(text=st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=80))
+# This vocabulary has no tokens for some control characters and rare bytes, and drops them.
+@given(text=st.text(LETTERS, max_size=80))
 @settings(max_examples=50)
 def test_any_text_survives_the_vocabulary(engine: Engine, text: str) -> None:
     tokens = engine.vocabulary.tokenize(text)

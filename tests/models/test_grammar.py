@@ -79,8 +79,7 @@ def test_any_text_is_a_grammar_or_refused(text: str) -> None:
 @settings(max_examples=300)
 def test_native_code_takes_what_is_accepted(engine: Engine, text: str) -> None:
     try:
-        # The model's vocabulary has no token for this character.
-    grammar = Grammar("root ::= " + text)
+        grammar = Grammar("root ::= " + text)
     except ModelError:
         return
     context = engine._context

@@ -45,7 +45,7 @@ class TestIntegration(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         # Without the penalty so small a model repeats itself inside a string of its JSON.
-        return {"model": "smollm2-135m", "context": 512, "max_tokens": 90, "repeat_penalty": 1.1}
+        return {"model": "smollm2-135m", "context": 512, "max_tokens": 60, "repeat_penalty": 1.1}
 
     @property
     def model_override_value(self) -> str:
