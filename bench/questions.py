@@ -19,7 +19,6 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ import click
 from groundling.home import Home
 from groundling.settings import load
 
-DATA = Path(str(resources.files("groundling.data")))
+DATA = Path(__file__).parents[1] / "data"
 MODELS = ("qwen2.5-coder-1.5b", "smollm2-135m")
 
 

@@ -23,6 +23,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from groundling.errors import KnowledgeError
 from groundling.graphs.nodes.attribution import attribute
 from groundling.graphs.nodes.conversation import Conversation, history, receive, transcript
 from groundling.graphs.nodes.decide import decide
@@ -87,10 +88,15 @@ async def rewrite(state: State, resources: Resources) -> State:
 async def retrieve(state: State, resources: Resources) -> State:
     """Search with every query there is, and take what fits into the budget."""
     queries = state.get("queries") or [state["question"]]
-    limits = resources.settings.retrieval
-    ranked = merge([resources.knowledge.search(query, k=3 * limits.passages) for query in queries])
-    chosen = select(ranked, resources.model, most=limits.passages, budget=limits.budget_tokens)
     documents = resources.knowledge
+    limits = resources.settings.retrieval
+    ranked = merge([documents.search(query, k=3 * limits.passages) for query in queries])
+    if not ranked and not documents.documents():
+        raise KnowledgeError(
+            "The knowledge base is empty: there is nothing to answer from.",
+            hint="groundling knowledge --name NAME add FOLDER",
+        )
+    chosen = select(ranked, resources.model, most=limits.passages, budget=limits.budget_tokens)
     other = OTHER[language_of(state["question"])]
     return {
         "queries": queries,

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
+from groundling.errors import KnowledgeError
 from groundling.graphs import rag
 from groundling.graphs.nodes.prompts import prompt
 from groundling.graphs.resources import Resources
@@ -87,6 +88,13 @@ def test_nothing_found_in_either_language_is_refused_without_a_judgement(graph, 
     assert result["answer"] == "Not in these documents."
     [asked] = model.prompts
     assert "Korean" in asked[0].text
+
+
+def test_an_empty_knowledge_base_is_an_error_and_no_refusal(model, tmp_path):
+    with Knowledge.open(tmp_path / "k", None) as opened:
+        graph = rag.build(Resources(Settings(), model=model, knowledge=opened))
+        with pytest.raises(KnowledgeError, match="empty"):
+            graph.invoke({"question": "Anything?"})
 
 
 def test_what_the_model_finds_irrelevant_is_refused_without_an_answer(graph, model):
