@@ -47,7 +47,7 @@ class Profile(StrEnum):
 PROFILES: dict[Profile, Tree] = {
     Profile.SMALL: {
         "model": {"context": 2048, "max_tokens": 256},
-        "retrieval": {"passages": 3, "budget_tokens": 600},
+        "retrieval": {"passages": 2, "budget_tokens": 450},
     },
     Profile.BALANCED: {},
     Profile.LARGE: {
@@ -91,8 +91,8 @@ class RetrievalSettings(Section):
     """What reaches the model from the documents."""
 
     knowledge: str = Field("default", description="which knowledge base")
-    passages: int = Field(4, ge=1, description="passages given to the model")
-    budget_tokens: int = Field(900, ge=64, description="tokens they may take together")
+    passages: int = Field(3, ge=1, description="passages given to the model")
+    budget_tokens: int = Field(700, ge=64, description="tokens they may take together")
     chunk_characters: int = Field(700, ge=100, le=8000)
 
 
