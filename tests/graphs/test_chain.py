@@ -151,7 +151,7 @@ def test_json_braces_in_a_prompt_are_no_variables():
 def test_a_form_decides_with_the_real_model(tmp_path, smollm2, home):
     from groundling.models.chat import ChatLlama
 
-    model = ChatLlama(model=str(smollm2), context=1024, max_tokens=160)
+    model = ChatLlama(model=str(smollm2), context=1024, max_tokens=256)
     graph = chain.build(Resources(Settings(), model=model), chain="triage-reply")
     result = graph.invoke({"inputs": {"message": "Please send me two FX-200 balances."}})
     ticket = result["results"]["ticket"]
