@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from groundling.errors import ModelError
-from groundling.models.grammar import Grammar
+from groundling.models.gbnf import Grammar
 
 _PENALTY_WINDOW = 64  # llama.cpp's default
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
