@@ -1,6 +1,6 @@
 """From a fresh clone to the first cited answer, by stage.
 
-    python bench/first_run.py [--keep FOLDER] [--json FILE]
+    uv run python -m bench.first_run [--keep FOLDER] [--json FILE]
 
 Runs what `make ask` runs, in the same order but one stage at a time: a clone of this
 repository, an empty home folder and an empty package cache. Needs git, pip, a compiler

@@ -1,6 +1,6 @@
 """The engine against raw llama-cpp-python on the same file, side by side in one run.
 
-    uv run python bench/model.py FILE.gguf [--prompt 256] [--tokens 48] [--rounds 3] [--repack]
+    uv run python -m bench.model FILE.gguf [--prompt 256] [--tokens 48] [--rounds 3] [--repack]
 
 Both read the same prompt from nothing and write the same number of tokens, in turn, with
 the same context, batch and threads. llama-cpp-python always repacks weights where it can;

@@ -1,7 +1,7 @@
 """The 20 sample questions: right, cited, refused; a table for each model.
 
-    uv run python bench/questions.py                      both shipped models
-    uv run python bench/questions.py --model smollm2-135m --json results.json
+    uv run python -m bench.questions                      both shipped models
+    uv run python -m bench.questions --model smollm2-135m --json results.json
 
 *Right*: the answer holds one of the accepted strings, and none of the rejected ones.
 *Cited*: a citation lies on the passage that the gold quote names, or on a stretch of the

@@ -1,6 +1,6 @@
 """Answer what the documents have, refuse what they do not: XQuAD (en) and KorQuAD (ko).
 
-    uv run python bench/refusal.py EVALDATA [--questions 10] [--model ID] [--json FILE]
+    uv run python -m bench.refusal EVALDATA [--questions 10] [--model ID] [--json FILE]
 
 Half of the paragraphs are withheld from the knowledge base; the questions about them have
 no answer there, though the topics stay. Each set is asked as many questions about kept
