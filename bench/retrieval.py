@@ -1,6 +1,6 @@
 """How well retrieval finds: nDCG@10 and recall@10 of words, vectors and both, side by side.
 
-    uv run python -m bench.retrieval EVALDATA [--sets scifact,xquad,korquad] [--limit N] [--documents N]
+    uv run python -m bench.retrieval EVALDATA [--sets scifact,xquad,korquad] [--limit N] …
 
 EVALDATA holds the public sets, as their publishers offer them: `scifact/` (corpus_train.csv,
 claims_validation.csv), `xquad/` (xquad.en.json), `korquad/` (KorQuAD_v1.0_dev.json). Every
