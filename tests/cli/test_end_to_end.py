@@ -65,13 +65,13 @@ def test_ask_documents_and_open_the_citation(ready_home, documents):
     assert "messages" not in result
     for citation in result["citations"]:
         opened = run(
-            "knowledge", "--name", name_of(done.stderr, ready_home), "text", citation["source"],
+            "knowledge", "--name", knowledge_of(ready_home), "text", citation["source"],
             "--at", f"{citation['start']}:{citation['end']}", "--json",
         )  # fmt: skip
         assert citation["quote"] in opened.stdout
 
 
-def name_of(_: str, home: Path) -> str:
+def knowledge_of(home: Path) -> str:
     [folder] = [path for path in (home / "knowledge").iterdir() if path.is_dir()]
     return folder.name
 
