@@ -14,6 +14,7 @@ from collections.abc import Hashable
 from operator import or_
 from typing import Annotated, Any, TypedDict
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -97,7 +98,13 @@ class _Run:
             result = max(weights, key=lambda option: weights[option])
         elif step.output:
             model = resources.model.with_structured_output(step.output, method="json_schema")
-            result = await model.ainvoke(messages)
+            try:
+                result = await model.ainvoke(messages)
+            except OutputParserException as error:
+                raise GraphError(
+                    f"Step {step.name}: the model did not fill in the form: {error}",
+                    hint="Ask for fewer or shorter fields, or raise model.max_tokens.",
+                ) from error
         else:
             reply = await resources.model.ainvoke(messages, **step.sampling)
             result = reply.text.strip()

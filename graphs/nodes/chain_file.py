@@ -76,6 +76,8 @@ class Step(BaseModel):
     def _decides_properly(self) -> Self:
         if self.options and self.output:
             raise ValueError(f"step {self.name} has both options and output; take one")
+        if self.sampling and (self.options or self.output):
+            raise ValueError(f"step {self.name} takes no {min(self.sampling)}: it does not write")
         if self.branch_on and not self.outcomes:
             raise ValueError(
                 f"step {self.name} branches on {self.branch_on}, "
