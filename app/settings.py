@@ -75,12 +75,14 @@ class ModelSettings(Section):
     )
     top_p: float = Field(0.95, gt=0.0, le=1.0, description="nucleus sampling")
     top_k: int = Field(40, ge=0, description="0 keeps every token")
-    min_p: float = Field(0.05, ge=0.0, le=1.0)
-    repeat_penalty: float = Field(1.0, gt=0.0)
+    min_p: float = Field(
+        0.05, ge=0.0, le=1.0, description="least probability, as a share of the likeliest token's"
+    )
+    repeat_penalty: float = Field(1.0, gt=0.0, description="1 is none")
     seed: int = Field(0, ge=0, description="the same seed gives the same sample")
     threads: int | None = Field(None, ge=1, description="default: the physical cores")
     gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
-    flash_attention: bool = False
+    flash_attention: bool = Field(False, description="measure first: on a CPU it may cost decode")
     repack: bool = Field(
         False,
         description="repacked weights: faster decode, slower prefill, 0.6 GB more memory",
@@ -93,7 +95,9 @@ class RetrievalSettings(Section):
     knowledge: str = Field("default", description="which knowledge base")
     passages: int = Field(3, ge=1, description="passages given to the model")
     budget_tokens: int = Field(700, ge=64, description="tokens they may take together")
-    chunk_characters: int = Field(700, ge=100, le=8000)
+    chunk_characters: int = Field(
+        700, ge=100, le=8000, description="length of a passage; of documents added from now on"
+    )
 
 
 class DownloadSettings(Section):
@@ -101,7 +105,7 @@ class DownloadSettings(Section):
 
     offline: bool = Field(False, description="never reach for the network")
     hub_endpoint: str | None = Field(None, description="another model hub")
-    hub_token: SecretStr | None = None
+    hub_token: SecretStr | None = Field(None, description="default: the hub library's own login")
     index_url: str | None = Field(None, description="another Python package index")
     timeout: float = Field(30.0, gt=0.0, description="seconds without a byte: the server is gone")
 
@@ -113,8 +117,11 @@ class Settings(BaseSettings):
         env_prefix="GROUNDLING_", env_nested_delimiter="__", extra="forbid"
     )
 
-    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("groundling")))
-    profile: Profile = Profile.BALANCED
+    home: Path = Field(
+        default_factory=lambda: Path(platformdirs.user_data_dir("groundling")),
+        description="where everything is kept",
+    )
+    profile: Profile = Field(Profile.BALANCED, description="small, balanced or large")
     model: ModelSettings = Field(default_factory=ModelSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     download: DownloadSettings = Field(default_factory=DownloadSettings)

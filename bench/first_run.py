@@ -34,7 +34,7 @@ loaded = time.perf_counter()
 rag = home.graph("rag", knowledge="handbook")
 first = None
 for mode, data in rag.stream({"question": sys.argv[1]}, stream_mode=["messages", "values"]):
-    if mode == "messages" and first is None and data[0].text:
+    if mode == "messages" and first is None and data[0].type == "AIMessageChunk":
         first = time.perf_counter()
     if mode == "values":
         result = data
