@@ -265,9 +265,13 @@ def _bar(shell: Shell) -> Iterator[Progress | None]:
 
 
 def _document(base: Knowledge, wanted: str) -> Document:
-    for document in base.documents():
+    documents = base.documents()
+    for document in documents:
         if wanted in (document.source, document.path, str(document.id)):
             return document
+    named = [document for document in documents if document.source.endswith(f"/{wanted}")]
+    if len(named) == 1:
+        return named[0]
     raise KnowledgeError(
         f"There is no document {wanted} in {base.path.name}.",
         hint=f"groundling knowledge list --name {base.path.name}",

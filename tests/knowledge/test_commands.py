@@ -59,6 +59,7 @@ def test_add_search_and_open_a_citation(shell: Shell, documents: Path) -> None:
 
     at = f"{best['start']}:{best['end']}"
     assert shell.json("text", best["source"], "--at", at)["text"] == best["text"]
+    assert shell.json("text", "leave.md", "--at", at)["text"] == best["text"]
     code, out, _ = shell.run("text", best["source"], "--at", at)
     assert f">>>{best['text']}<<<" in out
     code, out, _ = shell.run("text", str(best["document_id"]))
