@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import interruptible
+
 pytestmark = pytest.mark.model
 COMMAND = (sys.executable, "-c", "from groundling.cli import main; main()")
 
@@ -134,16 +136,12 @@ def test_an_empty_folder_and_no_documents(ready_home, tmp_path):
 
 
 def test_ctrl_c_stops_an_answer(ready_home):
-    process = subprocess.Popen(
-        [*COMMAND, "ask", "Write a very long story about a river, at least two thousand words."],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "GROUNDLING_MODEL__MAX_TOKENS": "1900"},
-    )
-    time.sleep(8)
-    assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    command = [*COMMAND, "ask", "Write a very long story about a river, of two thousand words."]
+    environment = {**os.environ, "GROUNDLING_MODEL__MAX_TOKENS": "1900"}
+    with interruptible(command, env=environment) as process:
+        time.sleep(8)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in err

@@ -22,6 +22,7 @@ from groundling.models.store import ModelStore
 from groundling.settings import ModelSettings
 from tests.models.conftest import Offerer, offer, server, store  # noqa: F401
 from tests.models.server import Server, gguf
+from tests.processes import interruptible
 
 CONTENT = gguf(padding=300_000)
 
@@ -143,14 +144,14 @@ COMMAND = [sys.executable, "-c", "from groundling.cli import main; main()", "mod
 def test_ctrl_c_keeps_what_came(run: Any, server: Server, home: Path) -> None:
     gate = threading.Event()
     server.put("/m.gguf", CONTENT, hold=gate)
-    with subprocess.Popen([*COMMAND, f"{server.url}/m.gguf"], stderr=subprocess.PIPE) as process:
+    with interruptible([*COMMAND, f"{server.url}/m.gguf"]) as process:
         wait_until_half_came(home)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     gate.set()
     assert process.returncode == 130
-    assert b"of m.gguf are kept; the same command goes on from there." in err
-    assert b"Traceback" not in err
+    assert "of m.gguf are kept; the same command goes on from there." in err
+    assert "Traceback" not in err
     code, _, text = run("pull", f"{server.url}/m.gguf")
     assert code == 0
     assert "going on from" in text
