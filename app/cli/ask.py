@@ -43,7 +43,7 @@ def ask(
     the place that proves it. Without them the model answers alone.
     """
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
-    from groundling.cli.running import run, sources
+    from groundling.cli.running import run, sources, warn_if_unproved
 
     if question == "-":
         question = sys.stdin.read()
@@ -77,8 +77,7 @@ def ask(
             f"\nOpen one: groundling knowledge --name {name} text {first['source']!r} "
             f"--at {first['start']}:{first['end']}"
         )
-    if result.get("verdict") == "unproved":
-        shell.warn("no passage carries this answer; treat it as unchecked.")
+    warn_if_unproved(shell, result)
 
 
 def read_examples(file: Path) -> list[dict[str, str]]:

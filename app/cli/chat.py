@@ -53,7 +53,7 @@ async def converse(
     """Read turns and answer them until there are no more."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-    from groundling.cli.running import arun, sources
+    from groundling.cli.running import arun, sources, warn_if_unproved
 
     path = home.settings.state_path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,12 +72,14 @@ async def converse(
                         "thread": thread,
                         "question": question,
                         "answer": result.get("answer"),
+                        "verdict": result.get("verdict"),
                         "citations": result.get("citations", []),
                     }
                 )
             else:
                 for line in sources(result):
                     click.echo(line)
+                warn_if_unproved(shell, result)
         shell.status(f"Go on later: groundling chat --thread {thread}")
 
 

@@ -42,7 +42,7 @@ def run(
     """
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
     from groundling.cli.running import run as run_graph
-    from groundling.cli.running import sources
+    from groundling.cli.running import sources, warn_if_unproved
 
     given = parse_inputs(question, inputs, state)
     with open_home(shell, documents=graph == "rag") as home:
@@ -51,6 +51,7 @@ def run(
             read_documents(shell, home, knowledge, None)
         result = run_graph(shell, home.graph(graph, knowledge=knowledge), given)
     shell.out({key: value for key, value in result.items() if key != "messages"}, sources(result))
+    warn_if_unproved(shell, result)
 
 
 def parse_inputs(question: str | None, pairs: tuple[str, ...], state: str | None) -> dict[str, Any]:

@@ -109,6 +109,12 @@ async def arun(
     return result
 
 
+def warn_if_unproved(shell: Shell, result: Result) -> None:
+    """Say so when no passage carries the answer."""
+    if result.get("verdict") == "unproved":
+        shell.warn("no passage carries this answer; treat it as unchecked.")
+
+
 def sources(result: Result) -> list[str]:
     """List where the answer's citations stand, and how to open them."""
     lines: list[str] = []
