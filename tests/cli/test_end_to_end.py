@@ -58,7 +58,9 @@ def test_ask_documents_and_open_the_citation(ready_home, documents):
     done = run("ask", "--docs", documents, question, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert result["verdict"] in {"answered", "unproved", "refused"}
+    # What the small model decides may differ between machines; what follows from it may not.
+    assert bool(result["citations"]) == (result["verdict"] == "answered")
+    assert result["answer"]
     assert "messages" not in result
     for citation in result["citations"]:
         opened = run(
