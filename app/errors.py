@@ -6,7 +6,10 @@
     │   ├── ModelNotFound                no such entry, or not downloaded yet
     │   ├── ModelFileError               not a GGUF, cut short, unknown architecture
     │   ├── ModelTooBig                  does not fit into the free memory
-    │   └── ContextOverflow              the prompt is longer than the context
+    │   ├── ContextOverflow              the prompt is longer than the context
+    │   ├── EngineBusy                   as many calls wait as may wait
+    │   ├── EngineCrashed                the model's own process ended; a new one starts
+    │   └── AdapterError                 no LoRA adapter of this model
     ├── DownloadError                5   a file could not be fetched
     │   ├── Offline                      no source could be reached
     │   ├── HashMismatch                 what came is not what the catalogue names
@@ -84,6 +87,18 @@ class ContextOverflow(ModelError):
         )
         self.prompt_tokens = prompt_tokens
         self.context_tokens = context_tokens
+
+
+class EngineBusy(ModelError):
+    """As many calls wait for the model as its settings allow; this one was not queued."""
+
+
+class EngineCrashed(ModelError):
+    """The process that runs the model ended during this call; the next call has a new one."""
+
+
+class AdapterError(ModelError):
+    """The file is no LoRA adapter, or one of another base model."""
 
 
 class DownloadError(GroundlingError):

@@ -16,8 +16,9 @@ import statistics
 import time
 from pathlib import Path
 
+from groundling.models.calls import EngineSettings, Request
 from groundling.models.cpu import default_threads, read_build, read_cpu
-from groundling.models.engine import Engine, EngineSettings, Request
+from groundling.models.engine import Engine
 
 CONTEXT, BATCH = 2048, 128
 

@@ -12,7 +12,6 @@ models of the same file and settings share one engine.
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,29 +29,32 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from groundling.errors import ModelError
 from groundling.models import structured
-from groundling.models.engine import (
+from groundling.models.calls import (
+    Choice,
     Chunk,
-    Engine,
     EngineSettings,
+    ModelEngine,
     Request,
-    Sampling,
-    engine_for,
+    Weights,
+    normalise,
     timed_out,
 )
+from groundling.models.engines import engine_for
+from groundling.models.sampling import Sampling
 from groundling.models.template import ChatTemplate
 from groundling.settings import ModelSettings, Settings
 
 _DEFAULTS = ModelSettings.model_construct()
 _CALL_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
 
-_templates: WeakKeyDictionary[Engine, ChatTemplate] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[ModelEngine, ChatTemplate] = WeakKeyDictionary()
 _templates_lock = threading.Lock()
 
 
 class _Call(NamedTuple):
     """One call, ready for the engine."""
 
-    engine: Engine
+    engine: ModelEngine
     request: Request
     model_name: str
 
@@ -131,7 +133,7 @@ class ChatLlama(BaseChatModel):
             ValueError: no options, an empty one, or one given twice.
         """
         engine, tokens, choices = self._prepare_choice(messages, options)
-        job, future = engine.choose(tokens, choices)
+        job, future = engine.choose(Choice(tokens, choices))
         try:
             return _weights(options, future.result(self.timeout))
         except TimeoutError:
@@ -145,11 +147,11 @@ class ChatLlama(BaseChatModel):
         """Weigh possible beginnings of the answer, as `choose` does."""
         prepared = await asyncio.to_thread(self._prepare_choice, messages, options)
         engine, tokens, choices = prepared
-        job, future = engine.choose(tokens, choices)
+        job, future = engine.choose(Choice(tokens, choices))
         try:
             async with asyncio.timeout(self.timeout):
-                scores: list[float] = await asyncio.wrap_future(future)
-                return _weights(options, scores)
+                weights: Weights = await asyncio.wrap_future(future)
+                return _weights(options, weights)
         except TimeoutError:
             raise timed_out(self.timeout) from None
         finally:
@@ -279,7 +281,7 @@ class ChatLlama(BaseChatModel):
 
     def _prepare_choice(
         self, messages: Sequence[BaseMessage], options: Sequence[str]
-    ) -> tuple[Engine, list[int], list[list[int]]]:
+    ) -> tuple[ModelEngine, list[int], list[list[int]]]:
         if not options or not all(options) or len(set(options)) < len(options):
             raise ValueError("options must be different texts, at least one")
         engine = self._engine(self.model)
@@ -287,7 +289,7 @@ class ChatLlama(BaseChatModel):
         tokens = vocabulary.encode(_template(engine).render(messages))
         return engine, tokens, [vocabulary.tokenize(option) for option in options]
 
-    def _engine(self, model: str) -> Engine:
+    def _engine(self, model: str) -> ModelEngine:
         path = self._paths.get(model)
         if path is None:
             path = self._paths[model] = self._find(model)
@@ -316,7 +318,7 @@ class ChatLlama(BaseChatModel):
         return found.path
 
 
-def _template(engine: Engine) -> ChatTemplate:
+def _template(engine: ModelEngine) -> ChatTemplate:
     with _templates_lock:
         template = _templates.get(engine)
         if template is None:
@@ -335,8 +337,8 @@ def _name(model: str) -> str:
     return Path(model).name if "/" in model or "\\" in model else model
 
 
-def _weights(options: Sequence[str], logarithms: Sequence[float]) -> dict[str, float]:
-    return {option: math.exp(value) for option, value in zip(options, logarithms, strict=True)}
+def _weights(options: Sequence[str], weights: Weights) -> dict[str, float]:
+    return dict(zip(options, normalise(weights.logarithms), strict=True))
 
 
 def _usage(chunk: Chunk) -> UsageMetadata | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from groundling.errors import ContextOverflow, ModelError, ModelFileError
+from groundling.models.calls import EngineSettings
 from groundling.models.cpu import default_threads, extra_buffers_safe, read_build, read_cpu
 from groundling.models.gguf import read_gguf
 from groundling.models.memory import OUTPUTS, clamp, plan
@@ -31,29 +31,6 @@ OnProgress = Callable[[float], None]
 
 class Cancelled(Exception):
     """The caller does not want the rest."""
-
-
-@dataclass(frozen=True)
-class EngineSettings:
-    """How a model is run.
-
-    Args:
-        context: tokens; longer than the model was trained for is cut to that.
-        threads: default: the physical cores.
-        batch: tokens read in one forward pass, between which a call can be cancelled;
-            default: 128 on the CPU, where more is no faster, and 512 on a GPU.
-        gpu_layers: layers on the GPU where there is one; -1 places all.
-        flash_attention: measured slower on CPUs.
-        repack: repacked weights: faster decode, slower prefill, more memory; not used where
-            they would crash (see `extra_buffers_safe`).
-    """
-
-    context: int = 4096
-    threads: int | None = None
-    batch: int | None = None
-    gpu_layers: int = -1
-    flash_attention: bool = False
-    repack: bool = False
 
 
 class Context:

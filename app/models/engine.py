@@ -8,88 +8,35 @@ templates and LangChain are above it.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextlib
 import os
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from groundling.errors import ModelError
-from groundling.models.context import Cancelled, Context, EngineSettings, OnProgress
-from groundling.models.sampling import Sampling
+from groundling.models.calls import (
+    Choice,
+    Chunk,
+    EngineSettings,
+    Job,
+    ModelEngine,
+    Request,
+    Sink,
+    Usage,
+    Weights,
+)  # fmt: skip
+from groundling.models.context import Cancelled, Context, OnProgress
 from groundling.models.stream import TextStream
 from groundling.models.vocabulary import Vocabulary
 
-__all__ = [
-    "Chunk", "Engine", "EngineSettings", "Job", "Request", "Sampling", "Usage", "close_engines",
-    "engine_for",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to write, after which tokens, and how far.
-
-    Args:
-        tokens: the prompt.
-        sampling: how tokens are drawn.
-        max_tokens: the longest answer; the context's end also ends it.
-        stop: strings that end the text and are not part of it.
-    """
-
-    tokens: Sequence[int]
-    sampling: Sampling = field(default_factory=Sampling)
-    max_tokens: int = 512
-    stop: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a call cost: tokens, how many of the prompt's were not read again, seconds."""
-
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    prefill_seconds: float
-    decode_seconds: float
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of the answer; the last one says why it ends and what the call cost."""
-
-    text: str
-    finish_reason: Literal["stop", "length"] | None = None
-    usage: Usage | None = None
-
-
-Sink = Callable[[Chunk | BaseException], None]
 Work = Callable[[Context | None], None]  # None: the engine was closed meanwhile
 
 
-class Job:
-    """A submitted request."""
-
-    def __init__(self) -> None:
-        self._cancelled = threading.Event()
-
-    def cancel(self) -> None:
-        """Stop within one token, or one batch of the prompt; the sink hears no more."""
-        self._cancelled.set()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._cancelled.is_set()
-
-
-class Engine:
+class Engine(ModelEngine):
     """A loaded model; `Engine.open` loads one, `engine_for` shares one."""
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
@@ -155,103 +102,11 @@ class Engine:
         """The Jinja template that the model's file carries."""
         return self._context.header.chat_template
 
-    def submit(self, request: Request, sink: Sink) -> Job:
-        """Queue a request; the sink is called from the worker's thread.
-
-        It receives chunks, the last of which has a `finish_reason`, or one exception. It
-        must neither block nor raise.
-
-        Raises:
-            ModelError: the engine is closed, or belongs to another process.
-        """
+    def submit(self, request: Request | Choice, sink: Sink) -> Job:
         job = Job()
-        self._submit(lambda context: self._write(context, request, sink, job))
+        write = self._write if isinstance(request, Request) else self._weigh
+        self._submit(lambda context: write(context, request, sink, job))  # type: ignore[arg-type]
         return job
-
-    def generate(self, request: Request, timeout: float | None = None) -> Iterator[Chunk]:
-        """Yield the answer's chunks; leaving the loop cancels the rest.
-
-        Args:
-            request: what to write.
-            timeout: seconds for the whole answer, the wait for other calls included.
-
-        Raises:
-            ContextOverflow: the prompt is longer than the context.
-            ModelError: it took too long, or the engine was closed meanwhile.
-        """
-        answers: queue.SimpleQueue[Chunk | BaseException] = queue.SimpleQueue()
-        job = self.submit(request, answers.put)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        try:
-            while True:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                try:
-                    chunk = answers.get(timeout=left)
-                except queue.Empty:
-                    raise timed_out(timeout) from None
-                if isinstance(chunk, BaseException):
-                    raise chunk
-                yield chunk
-                if chunk.finish_reason is not None:
-                    return
-        finally:
-            job.cancel()
-
-    async def agenerate(
-        self,
-        request: Request,
-        timeout: float | None = None,  # noqa: ASYNC109
-    ) -> AsyncIterator[Chunk]:
-        """Yield the answer's chunks as `generate` does, without blocking the event loop."""
-        loop = asyncio.get_running_loop()
-        answers: asyncio.Queue[Chunk | BaseException] = asyncio.Queue()
-        job = self.submit(request, lambda chunk: _deliver(loop, lambda: answers.put_nowait(chunk)))
-        deadline = None if timeout is None else loop.time() + timeout
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await answers.get()
-                except TimeoutError:
-                    raise timed_out(timeout) from None
-                if isinstance(chunk, BaseException):
-                    raise chunk
-                yield chunk
-                if chunk.finish_reason is not None:
-                    return
-        finally:
-            job.cancel()
-
-    def choose(
-        self, tokens: Sequence[int], options: Sequence[Sequence[int]]
-    ) -> tuple[Job, Future[list[float]]]:
-        """Weigh continuations of a prompt against each other.
-
-        Returns:
-            A handle to cancel with, and the future list of the options' log-probabilities,
-            normalised so that their exponentials add up to 1.
-
-        Raises:
-            ModelError: the engine is closed, or belongs to another process.
-        """
-        job = Job()
-        future: Future[list[float]] = Future()
-
-        def work(context: Context | None) -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                if context is None:
-                    raise Cancelled
-                scores = context.score(tokens, options, lambda: self._stopped(job))
-                future.set_result(_normalise(scores))
-            except Cancelled:
-                future.set_exception(self._why_cancelled())
-            except Exception as error:
-                future.set_exception(error)
-
-        self._submit(work)
-        return job, future
 
     def close(self) -> None:
         """End running calls within one token and free the model; safe from any thread."""
@@ -313,6 +168,19 @@ class Engine:
         except Exception as error:
             sink(error)
 
+    def _weigh(self, context: Context | None, choice: Choice, sink: Sink, job: Job) -> None:
+        try:
+            if context is None:
+                raise Cancelled
+            started = time.perf_counter()
+            scores = context.score(choice.tokens, choice.options, lambda: self._stopped(job))
+            seconds = time.perf_counter() - started
+            sink(Weights(tuple(scores), Usage(len(choice.tokens), 0, 0, seconds, 0.0)))
+        except Cancelled:
+            sink(self._why_cancelled())
+        except Exception as error:
+            sink(error)
+
     def _chunks(self, context: Context, request: Request, job: Job) -> Iterator[Chunk]:
         started = time.perf_counter()
         cached = context.read(request.tokens, lambda: self._stopped(job))
@@ -351,60 +219,3 @@ class Engine:
 
     def _why_cancelled(self) -> ModelError:
         return ModelError(f"{self.name} was closed." if self.closed else "The call was cancelled.")
-
-
-def _deliver(loop: asyncio.AbstractEventLoop, put: Callable[[], None]) -> None:
-    # A loop that was closed meanwhile has nobody left who waits.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(put)
-
-
-def timed_out(timeout: float | None) -> ModelError:
-    """Make the error of a call that took too long."""
-    return ModelError(
-        f"The model did not finish within {timeout:g} seconds.",
-        hint="Raise the timeout, or ask for a shorter answer.",
-    )
-
-
-def _normalise(scores: list[float]) -> list[float]:
-    import numpy as np
-
-    values = np.asarray(scores)
-    shifted = values - values.max()
-    return [float(value) for value in shifted - np.log(np.exp(shifted).sum())]
-
-
-_Key = tuple[str, int, int, EngineSettings]
-_engines: dict[_Key, Engine] = {}
-_engines_lock = threading.Lock()
-
-
-def engine_for(
-    path: Path, settings: EngineSettings, on_progress: OnProgress | None = None
-) -> Engine:
-    """Return the engine of that file and those settings, loading it at the first call.
-
-    Callers share it; a file that was replaced since is loaded anew. Loads wait for each
-    other, so that two of them do not both count on the same free memory.
-    """
-    with _engines_lock:
-        try:
-            file = path.resolve().stat()
-            key = (str(path.resolve()), file.st_ino, file.st_mtime_ns, settings)
-        except OSError:
-            key = (str(path), 0, 0, settings)
-        engine = _engines.get(key)
-        if engine is None or engine.closed:
-            engine = _engines[key] = Engine.open(path, settings, on_progress)
-        return engine
-
-
-@atexit.register
-def close_engines() -> None:
-    """Close every shared engine and free its memory."""
-    with _engines_lock:
-        engines = list(_engines.values())
-        _engines.clear()
-    for engine in engines:
-        engine.close()

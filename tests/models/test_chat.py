@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from groundling import settings
 from groundling.errors import ContextOverflow, ModelError, ModelFileError, ModelNotFound
 from groundling.models.chat import ChatLlama
-from groundling.models.engine import engine_for
+from groundling.models.engines import engine_for
 
 HELLO = [SystemMessage("Be brief."), HumanMessage("안녕! Who are you?")]
 GRASS = [HumanMessage("Is grass green? Answer yes or no.")]

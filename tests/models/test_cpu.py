@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from groundling.models import context as context_module
-from groundling.models.context import Context, EngineSettings
+from groundling.models.calls import EngineSettings
+from groundling.models.context import Context
 from groundling.models.cpu import (
     Build,
     Cpu,

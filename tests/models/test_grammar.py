@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from groundling.errors import ModelError
-from groundling.models.engine import Engine, EngineSettings, Request, Sampling, engine_for
+from groundling.models.calls import EngineSettings, ModelEngine, Request
+from groundling.models.engines import engine_for
 from groundling.models.grammar import Grammar, any_json, grammar_for
+from groundling.models.sampling import Sampling
 
 
 class Colour(StrEnum):
@@ -33,7 +35,7 @@ class Person(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def engine(smollm2: Path) -> Engine:
+def engine(smollm2: Path) -> ModelEngine:
     return engine_for(smollm2, EngineSettings(context=512))
 
 
@@ -77,7 +79,7 @@ def test_any_text_is_a_grammar_or_refused(text: str) -> None:
 @pytest.mark.model
 @given(st.text('root ::=()|[]*+?{2}"a-\\\n ', max_size=40))
 @settings(max_examples=300)
-def test_native_code_takes_what_is_accepted(engine: Engine, text: str) -> None:
+def test_native_code_takes_what_is_accepted(engine: ModelEngine, text: str) -> None:
     try:
         grammar = Grammar("root ::= " + text)
     except ModelError:
@@ -92,7 +94,7 @@ def test_native_code_takes_what_is_accepted(engine: Engine, text: str) -> None:
 
 @pytest.mark.model
 @pytest.mark.parametrize("seed", range(3))
-def test_what_a_model_writes_keeps_to_the_schema(engine: Engine, seed: int) -> None:
+def test_what_a_model_writes_keeps_to_the_schema(engine: ModelEngine, seed: int) -> None:
     grammar = grammar_for(Person.model_json_schema(), validated=True)
     prompt = engine.vocabulary.tokenize("A person as JSON: ")
     sampling = Sampling(temperature=1.5, seed=seed, grammar=grammar, repeat_penalty=1.1)
@@ -107,7 +109,7 @@ def test_what_a_model_writes_keeps_to_the_schema(engine: Engine, seed: int) -> N
 
 
 @pytest.mark.model
-def test_a_grammar_that_no_token_satisfies_is_an_error(engine: Engine) -> None:
+def test_a_grammar_that_no_token_satisfies_is_an_error(engine: ModelEngine) -> None:
     # The model's vocabulary has no token for this character.
     grammar = Grammar("root ::= [\\x06]")
     with pytest.raises(ModelError, match="allows no further token"):

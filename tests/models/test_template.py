@@ -17,7 +17,8 @@ from langchain_core.messages import (
 )
 
 from groundling.errors import ModelError
-from groundling.models.engine import EngineSettings, engine_for
+from groundling.models.calls import EngineSettings
+from groundling.models.engines import engine_for
 from groundling.models.template import ChatTemplate
 from groundling.models.vocabulary import Part
 
