@@ -40,8 +40,20 @@ _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """A tensor's shape, the fastest-running dimension first, and its ggml type."""
+
+    shape: tuple[int, ...]
+    type: int
+
+
+@dataclass(frozen=True)
 class GgufHeader:
-    """What a GGUF file says about its model; sizes in bytes, lengths in tokens."""
+    """What a GGUF file says about its model; sizes in bytes, lengths in tokens.
+
+    `types` are the GGUF value types of the keys in `metadata`: native code that expects
+    another one ends the process.
+    """
 
     path: Path
     version: int
@@ -50,6 +62,8 @@ class GgufHeader:
     tensor_count: int
     metadata: dict[str, Value] = field(repr=False)
     vocabulary: int = 0
+    tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    types: dict[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def architecture(self) -> str:
@@ -158,6 +172,8 @@ def read_gguf(path: Path) -> GgufHeader:
         tensor_count=header.tensor_count + sum(part.tensor_count for part in rest),
         metadata=header.metadata,
         vocabulary=header.vocabulary,
+        tensors=header.tensors | {name: t for part in rest for name, t in part.tensors.items()},
+        types=header.types,
     )
 
 
@@ -196,37 +212,43 @@ class _Reader:
         if tensors > _MOST_TENSORS or keys > _MOST_KEYS:
             raise self._broken(f"{tensors} tensors and {keys} keys")
         metadata: dict[str, Value] = {}
+        types: dict[str, int] = {}
         vocabulary = 0
         for _ in range(keys):
-            key = self._string()
-            value, items = self._value(self._number("I"))
+            key, kind = self._string(), self._number("I")
+            value, items = self._value(kind)
             if value is not None:
-                metadata[key] = value
+                metadata[key], types[key] = value, kind
             if key == "tokenizer.ggml.tokens":
                 vocabulary = items
-        end, total = self._tensors(tensors)
+        found, end, total = self._tensors(tensors)
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
             raise self._broken(f"alignment {alignment!r}")
         needed = -(-self._tell() // alignment) * alignment + end if tensors else self._tell()
         if needed > self._size:
             raise self._cut_short(needed - self._size)
-        return GgufHeader(self._path, version, self._size, total, tensors, metadata, vocabulary)
+        return GgufHeader(
+            self._path, version, self._size, total, tensors, metadata, vocabulary, found, types
+        )
 
-    def _tensors(self, count: int) -> tuple[int, int]:
-        """Return where the last tensor ends, from the start of the data, and their sum."""
+    def _tensors(self, count: int) -> tuple[dict[str, Tensor], int, int]:
+        """Return the tensors, where the last ends from the start of the data, and their sum."""
+        tensors: dict[str, Tensor] = {}
         end = total = 0
         for _ in range(count):
-            self._skip(self._length(self._number("Q")))
+            name = self._string()
             dimensions = self._number("I")
             if dimensions > 8:
                 raise self._broken(f"a tensor of {dimensions} dimensions")
-            elements = math.prod(self._number("Q") for _ in range(dimensions))
+            shape = tuple(self._number("Q") for _ in range(dimensions))
+            elements = math.prod(shape)
             kind, offset = self._number("I"), self._number("Q")
+            tensors[name] = Tensor(shape, kind)
             block, size = _BLOCKS.get(kind, (1, 0))
             length = -(-elements // block) * size
             end, total = max(end, offset + length), total + length
-        return end, total
+        return tensors, end, total
 
     def _value(self, kind: int, depth: int = 0) -> tuple[Value | None, int]:
         """Read one value; of an array, also its length, and None where it is skipped."""
