@@ -1,40 +1,92 @@
-"""How the next token is drawn from the model's distribution.
+"""What is wanted of the next token: `Sampling`, checked before native code sees it.
 
-`Sampling` is the wish; `Sampler` is llama.cpp's chain of filters that carries it out for
-one generation. A grammar is asked first about the one token that was drawn, and about the
-whole vocabulary only where it forbids that one: the first costs microseconds, the second
-tens of milliseconds.
+`sampler.Sampler` carries it out. The settings, their order and their neutral values are
+those of llama.cpp (`common/sampling.cpp`); what ends the process there, or is silently
+taken for something else, is refused here.
 """
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
+import math
+from dataclasses import dataclass, fields
 
-import numpy as np
-import numpy.typing as npt
-
-from groundling.errors import ModelError
 from groundling.models.gbnf import Grammar
 
-_PENALTY_WINDOW = 64  # llama.cpp's default
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_NONE = -math.inf
+_LARGEST_SEED = 2**32 - 2  # the last 32-bit number asks llama.cpp for a random seed
+_LONGEST_WINDOW = 1_000_000
+_MOST_BREAKERS = 32
+_LONGEST_BREAKER = 40  # bytes; llama.cpp cuts longer ones
+
+# Setting: the lowest and the highest value.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 1000),
+    "top_p": (0, 1),
+    "top_k": (0, 2**31 - 1),
+    "min_p": (0, 1),
+    "typical_p": (0, 1),
+    "top_n_sigma": (0, 1000),
+    "xtc_probability": (0, 1),
+    "xtc_threshold": (0, 1),
+    "repeat_penalty": (0.01, 100),
+    "repeat_window": (0, _LONGEST_WINDOW),
+    "frequency_penalty": (-100, 100),
+    "presence_penalty": (-100, 100),
+    "dry_multiplier": (0, 100),
+    "dry_base": (1, 100),
+    "dry_allowed_length": (1, 1000),
+    "dry_window": (0, _LONGEST_WINDOW),
+    "dynamic_range": (0, 1000),
+    "dynamic_exponent": (0.01, 100),
+    "mirostat": (0, 2),
+    "mirostat_tau": (0, 100),
+    "mirostat_eta": (0, 1),
+    "seed": (0, _LARGEST_SEED),
+}
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Sampling settings; at temperature 0 the likeliest token is always taken.
 
+    Penalties, bias and DRY count at every temperature, the other filters only above 0. They
+    work in the order in which they stand here, the temperature after all of them.
+
     Args:
         temperature: from 0; higher is more varied.
-        top_p: keep the likeliest tokens that have this much probability together.
+        top_p: keep the likeliest tokens that have this much probability together; 1 is off.
         top_k: keep this many of the likeliest tokens; 0 keeps all.
-        min_p: drop tokens less likely than this share of the likeliest one.
-        repeat_penalty: above 1, the last 64 tokens become less likely.
+        min_p: drop tokens less likely than this share of the likeliest one; 0 is off.
+        repeat_penalty: above 1, tokens of the last `repeat_window` become less likely.
         seed: the same seed draws the same tokens.
         grammar: what the text must conform to.
+        grammar_trigger: the grammar binds only after the model has written this text.
+        logit_bias: what is added to single tokens' logits; minus infinity bans a token.
+        repeat_window: how many tokens penalties look back on, prompt included.
+        frequency_penalty: subtracted for each time a token stands in the window.
+        presence_penalty: subtracted once for tokens that stand in the window.
+        dry_multiplier: above 0, tokens that would go on with a repeated sequence become less
+            likely (github.com/oobabooga/text-generation-webui/pull/5677).
+        dry_base: DRY's penalty grows with this to the power of the repeated length.
+        dry_allowed_length: sequences up to this long may repeat.
+        dry_window: how many tokens DRY looks back on.
+        dry_breakers: texts at which a repeated sequence ends.
+        top_n_sigma: keep logits within this many standard deviations of the highest one
+            (arXiv:2411.07641); 0 is off.
+        typical_p: keep the tokens nearest to the expected surprise that have this much
+            probability together (arXiv:2202.00666); 1 is off.
+        xtc_probability: how often all but the least likely of the tokens above
+            `xtc_threshold` are dropped; 0 is off.
+        xtc_threshold: XTC counts tokens at least this likely; above 0.5 it is off.
+        dynamic_range: the temperature moves this far around its value, with the entropy.
+        dynamic_exponent: how the entropy is bent into the dynamic temperature.
+        mirostat: 1 or 2 steer the surprise to `mirostat_tau`, instead of every filter but
+            penalties, bias, DRY and temperature (arXiv:2007.14966).
+        mirostat_tau: the surprise wanted, in bits.
+        mirostat_eta: how fast mirostat learns.
+
+    Raises:
+        ValueError: a setting outside of what it may be.
     """
 
     temperature: float = 0.0
@@ -44,133 +96,66 @@ class Sampling:
     repeat_penalty: float = 1.0
     seed: int = 0
     grammar: Grammar | None = None
+    grammar_trigger: str | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    repeat_window: int = 64
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_window: int = 4096
+    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    top_n_sigma: float = 0.0
+    typical_p: float = 1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    dynamic_range: float = 0.0
+    dynamic_exponent: float = 1.0
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in _BOUNDS:
+                self._check(field.name, whole=isinstance(field.default, int))
+        for token, bias in self.logit_bias:
+            if not _is_number(token, whole=True) or token < 0:
+                raise ValueError(f"logit_bias names token {token!r}; tokens are numbers from 0")
+            if bias != _NONE and not (_is_number(bias) and abs(bias) <= 1e6):
+                raise ValueError(f"logit_bias of token {token} is {bias!r}, no number up to 1e6")
+        if len(self.dry_breakers) > _MOST_BREAKERS:
+            raise ValueError(f"{len(self.dry_breakers)} dry_breakers; at most {_MOST_BREAKERS}")
+        for breaker in self.dry_breakers:
+            if not 0 < len(breaker.encode("utf-8", "replace")) <= _LONGEST_BREAKER:
+                raise ValueError(f"dry_breakers has {breaker!r}; 1 to {_LONGEST_BREAKER} bytes")
+        if self.grammar_trigger is not None:
+            if self.grammar is None:
+                raise ValueError("grammar_trigger without a grammar")
+            if not self.grammar_trigger:
+                raise ValueError("grammar_trigger is empty; leave it out to bind from the start")
+
+    def _check(self, name: str, *, whole: bool) -> None:
+        value = getattr(self, name)
+        low, high = _BOUNDS[name]
+        if not _is_number(value, whole=whole) or not low <= value <= high:
+            kind = "a whole number" if whole else "a number"
+            raise ValueError(f"{name} is {value!r}; it must be {kind} from {low:g} to {high:g}")
+
+    @property
+    def penalises(self) -> bool:
+        """Whether tokens of the window become less likely."""
+        plain = (self.repeat_penalty, self.frequency_penalty, self.presence_penalty)
+        return plain != (1.0, 0.0, 0.0) and self.repeat_window > 0
+
+    @property
+    def dry(self) -> bool:
+        """Whether repeated sequences become less likely."""
+        return self.dry_multiplier > 0 and self.dry_window > 0
 
 
-class Sampler:
-    """Draw tokens for one generation; used on the engine's own thread.
-
-    Args:
-        llama: the binding.
-        model: the loaded model.
-        context: whose logits are read.
-        sampling: what is wanted.
-        prompt: the tokens that the repetition penalty begins with.
-
-    Raises:
-        ModelError: llama.cpp does not take the grammar.
-    """
-
-    def __init__(
-        self,
-        llama: ModuleType,
-        model: object,
-        context: object,
-        sampling: Sampling,
-        prompt: list[int],
-    ) -> None:
-        self._llama = llama
-        self._context = context
-        vocab = llama.llama_model_get_vocab(model)
-        self._size = int(llama.llama_vocab_n_tokens(vocab))
-        self._grammar: Any = None
-        self._chain = self._new_chain(sampling)
-        if sampling.repeat_penalty != 1.0:
-            for token in prompt[-_PENALTY_WINDOW:]:
-                llama.llama_sampler_accept(self._chain, token)
-        if sampling.grammar is not None:
-            text = sampling.grammar.text.encode()
-            self._grammar = llama.llama_sampler_init_grammar(vocab, text, b"root")
-            if not self._grammar:
-                self.close()
-                raise ModelError("llama.cpp does not take this grammar.")
-            self._candidates = np.zeros(self._size, _CANDIDATE)
-            self._ids = np.arange(self._size, dtype=np.int32)
-
-    def _new_chain(self, sampling: Sampling) -> Any:
-        llama = self._llama
-        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        steps = []
-        if sampling.repeat_penalty != 1.0:
-            steps.append(
-                llama.llama_sampler_init_penalties(
-                    self._size, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
-                )
-            )
-        if sampling.temperature == 0.0:
-            steps.append(llama.llama_sampler_init_greedy())
-        else:
-            steps += [
-                llama.llama_sampler_init_top_k(sampling.top_k),
-                llama.llama_sampler_init_top_p(sampling.top_p, 1),
-                llama.llama_sampler_init_min_p(sampling.min_p, 1),
-                llama.llama_sampler_init_temp(sampling.temperature),
-                llama.llama_sampler_init_dist(sampling.seed & 0xFFFF_FFFE),
-            ]
-        for step in steps:
-            llama.llama_sampler_chain_add(chain, step)
-        return chain
-
-    def sample(self) -> int:
-        """Draw the next token from the logits of the last forward pass.
-
-        Raises:
-            ModelError: the grammar allows no token at all.
-        """
-        if not self._grammar:
-            return int(self._llama.llama_sampler_sample(self._chain, self._context, -1))
-        token = self._draw(self._fill())
-        if not self._allows(token):
-            candidates = self._fill()
-            self._llama.llama_sampler_apply(self._grammar, ctypes.byref(candidates))
-            if not np.isfinite(self._candidates["logit"][: candidates.size]).any():
-                raise ModelError(
-                    "The grammar allows no further token of this model.",
-                    hint="Loosen the schema: some text it asks for cannot be written.",
-                )
-            token = self._draw(candidates)
-        # Accepting a token that the grammar forbids would end the process.
-        self._llama.llama_sampler_accept(self._grammar, token)
-        self._llama.llama_sampler_accept(self._chain, token)
-        return token
-
-    def _fill(self) -> Any:
-        logits = read_logits(self._llama, self._context, -1, self._size)
-        self._candidates["id"], self._candidates["logit"] = self._ids, logits
-        self._candidates["p"] = 0.0
-        return self._view(self._candidates)
-
-    def _draw(self, candidates: Any) -> int:
-        self._llama.llama_sampler_apply(self._chain, ctypes.byref(candidates))
-        return int(candidates.data[candidates.selected].id)
-
-    def _allows(self, token: int) -> bool:
-        one = np.array([(token, 1.0, 0.0)], _CANDIDATE)
-        self._llama.llama_sampler_apply(self._grammar, ctypes.byref(self._view(one)))
-        return bool(np.isfinite(one["logit"][0]))
-
-    def _view(self, candidates: npt.NDArray[np.void]) -> Any:
-        pointer = ctypes.cast(candidates.ctypes.data, self._llama.llama_token_data_p)
-        return self._llama.llama_token_data_array(
-            data=pointer, size=len(candidates), selected=-1, sorted=False
-        )
-
-    def close(self) -> None:
-        """Free the native samplers."""
-        for sampler in (self._chain, self._grammar):
-            if sampler:
-                self._llama.llama_sampler_free(sampler)
-        self._chain = self._grammar = None
-
-
-def read_logits(
-    llama: ModuleType, context: object, index: int, size: int
-) -> npt.NDArray[np.float32]:
-    """View one output's logits; valid until the next forward pass.
-
-    Raises:
-        ModelError: the last forward pass made no output there.
-    """
-    pointer = llama.llama_get_logits_ith(context, index)
-    if not pointer:
-        raise ModelError(f"llama.cpp has no logits for output {index}.")
-    return np.ctypeslib.as_array(pointer, (size,))
+def _is_number(value: object, *, whole: bool = False) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return math.isfinite(value)
