@@ -82,7 +82,9 @@ class ModelSettings(Section):
     seed: int = Field(0, ge=0, description="the same seed gives the same sample")
     threads: int | None = Field(None, ge=1, description="default: the physical cores")
     gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
-    flash_attention: bool = Field(False, description="measure first: on a CPU it may cost decode")
+    flash_attention: bool = Field(
+        True, description="faster with several calls; none changes what another one writes"
+    )
     repack: bool = Field(
         False,
         description="repacked weights: faster decode, slower prefill, 0.6 GB more memory",

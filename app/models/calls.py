@@ -53,7 +53,8 @@ class EngineSettings:
         batch: tokens read in one forward pass; default: 128 on the CPU, where more is no
             faster, and 512 on a GPU.
         gpu_layers: layers on the GPU where there is one; -1 places all.
-        flash_attention: None takes the backend's measured default: off on CPUs.
+        flash_attention: faster for several calls at once, and what a call writes does not depend
+            on the others; see docs/measurements.md.
         repack: repacked weights: faster decode, slower prefill, more memory; not used where
             they would crash (see `extra_buffers_safe`).
         cache_type: how the cache is kept; `q8_0` halves its memory and needs flash attention.
@@ -67,7 +68,7 @@ class EngineSettings:
     threads: int | None = None
     batch: int | None = None
     gpu_layers: int = -1
-    flash_attention: bool | None = None
+    flash_attention: bool = True
     repack: bool = False
     cache_type: Literal["f16", "q8_0"] = "f16"
     speculate: int = 4
@@ -96,6 +97,7 @@ class Request:
         overflow: where the context ends: `stop` there, or `shift`: forget the older half of
             what follows the first `keep` tokens, read the rest again, and go on.
         keep: tokens at the start that a shift never forgets.
+        markup: whether control tokens that the model writes are part of the text, too.
     """
 
     tokens: Sequence[int]
@@ -107,6 +109,7 @@ class Request:
     adapters: tuple[Adapter, ...] = ()
     overflow: Literal["stop", "shift"] = "stop"
     keep: int = 0
+    markup: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""One loaded model with one context: reading tokens, scoring them, drawing the next.
+"""One loaded model with one context: forward passes over several sequences at once.
 
 Everything here runs on one thread, the engine's: llama.cpp aborts the process when two
 threads use a context, and other misuse ends it too. So each rule is kept here, in Python:
-no batch longer than `n_batch`, no logits where none were asked for, no use after `close`,
-no forward pass over a file that was cut short while it was mapped.
+no batch longer than `n_batch`, no token that the vocabulary lacks, no logits where none were
+asked for, no use after `close`, no forward pass over a file that was cut short while it was
+mapped. The one exception is `abort`, which any thread may call.
 """
 
 from __future__ import annotations
@@ -12,25 +13,47 @@ import ctypes
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from groundling.errors import ContextOverflow, ModelError, ModelFileError
-from groundling.models.calls import EngineSettings
+from groundling.errors import ModelError, ModelFileError
+from groundling.models.adapters import NO_ADAPTERS, AdapterSet, AdapterStore
+from groundling.models.calls import Adapter, EngineSettings
 from groundling.models.cpu import default_threads, extra_buffers_safe, read_build, read_cpu
-from groundling.models.gguf import read_gguf
+from groundling.models.gguf import GgufHeader, read_gguf
 from groundling.models.memory import OUTPUTS, clamp, plan
 from groundling.models.native import import_llama, native_errors
-from groundling.models.sampling import Sampler, Sampling, read_logits
+from groundling.models.sampler import Sampler, read_logits
+from groundling.models.sampling import Sampling
 from groundling.models.vocabulary import Vocabulary
 
 OnProgress = Callable[[float], None]
 
+_ABORTED = 2  # what llama_decode returns
+_MOST_SEQUENCES = 256  # LLAMA_MAX_SEQ
+
 
 class Cancelled(Exception):
     """The caller does not want the rest."""
+
+
+class Span(NamedTuple):
+    """Tokens that one sequence reads next.
+
+    Args:
+        sequence: its number.
+        start: the position of the first token.
+        tokens: at least one.
+        outputs: at which of them the next token's scores are wanted.
+    """
+
+    sequence: int
+    start: int
+    tokens: Sequence[int] | npt.NDArray[np.int32]
+    outputs: Literal["none", "last", "all"]
 
 
 class Context:
@@ -53,25 +76,53 @@ class Context:
         build = read_build()
         repack = settings.repack and extra_buffers_safe(read_cpu(), build)
         self.batch = settings.batch or (512 if build.gpu_offload and settings.gpu_layers else 128)
-        plan(self.header, settings.context, batch=self.batch, repack=repack).check()
+        # As many are remembered as run at once; each may have an output in every pass.
+        self.sequences = min(2 * settings.parallel, _MOST_SEQUENCES)
+        self.outputs = max(OUTPUTS, self.sequences)
+        plan(
+            self.header,
+            settings.context,
+            batch=self.batch,
+            repack=repack,
+        ).check()
         self.llama = import_llama()
         self._file = path.open("rb")
         self._file_bytes = os.fstat(self._file.fileno()).st_size
         self._model: Any = None
         self._context: Any = None
         self._vocabulary: Vocabulary | None = None
+        self._adapters: AdapterStore | None = None
         try:
             self._model = self._load(path, settings, repack, on_progress)
             self._vocabulary = Vocabulary(self.llama, self._model)
             self._context = self._new_context(settings)
+            self._adapters = AdapterStore(self.llama, self._model, self.header)
         except BaseException:
             self.close()
             raise
-        self.n_ctx = int(self.llama.llama_n_ctx_seq(self._context))
+        self.length = min(clamp(self.header, settings.context), self.cells)
+        self.divisible = not (
+            self.llama.llama_model_is_recurrent(self._model)
+            or self.llama.llama_model_is_hybrid(self._model)
+        )
         self._memory = self.llama.llama_get_memory(self._context)
-        self._read: list[int] = []
-        self._tokens = np.zeros(self.batch, np.int32)
-        self._wanted = np.zeros(self.batch, np.int8)
+        self._batch = _Batch(self.llama, self.batch)
+        self._abort = ctypes.create_string_buffer(2)
+        self._install_abort()
+
+    @property
+    def cells(self) -> int:
+        """The tokens that the context holds for all sequences together."""
+        return int(self.llama.llama_n_ctx(self._context))
+
+    def _install_abort(self) -> None:
+        # llama.cpp asks a C function before each node of its graph whether to stop. `strlen`
+        # of a buffer that is empty or not is one that needs no Python and so no GIL.
+        function = ctypes.cast(ctypes.CDLL(None).strlen, self.llama.ggml_abort_callback)
+        self._abort_function = function
+        self.llama.llama_set_abort_callback(
+            self._context, function, ctypes.cast(self._abort, ctypes.c_void_p)
+        )
 
     def _load(
         self,
@@ -115,10 +166,12 @@ class Context:
     def _new_context(self, settings: EngineSettings) -> Any:
         llama = self.llama
         params = llama.llama_context_default_params()
-        params.n_ctx = clamp(self.header, settings.context)
+        params.n_ctx = cache_tokens(self.header, settings)
+        params.n_seq_max = self.sequences
+        params.kv_unified = True
         params.n_batch = params.n_ubatch = self.batch
         # Bounds the buffer for logits: a vocabulary of 150,000 takes 0.6 MB an output.
-        params.n_outputs_max = params.n_outputs_max_per_seq = min(OUTPUTS, self.batch)
+        params.n_outputs_max = params.n_outputs_max_per_seq = self.outputs
         threads = settings.threads or default_threads()
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = (
@@ -126,38 +179,13 @@ class Context:
             if settings.flash_attention
             else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
+        if settings.cache_type == "q8_0":
+            params.type_k = params.type_v = llama.GGML_TYPE_Q8_0
         with native_errors() as errors:
             context = llama.llama_init_from_model(self._model, params)
         if not context:
             raise ModelError(f"llama.cpp made no context of {params.n_ctx}: {_last(errors)}")
         return context
-
-    def read(self, tokens: Sequence[int], cancelled: Callable[[], bool]) -> int:
-        """Bring the cache to hold exactly these tokens, with logits for the last.
-
-        What it already holds of them, from the start, is not read again.
-
-        Returns:
-            How many tokens were not read again.
-
-        Raises:
-            ContextOverflow: there are more than the context holds; nothing was read.
-            Cancelled: `cancelled` was true between two batches; what was read stays.
-        """
-        if not tokens:
-            raise ValueError("no tokens to read")
-        if len(tokens) > self.n_ctx:
-            raise ContextOverflow(len(tokens), self.n_ctx)
-        kept = self._keep(min(_common(self._read, tokens), len(tokens) - 1))
-        for start in range(kept, len(tokens), self.batch):
-            if cancelled():
-                raise Cancelled
-            self._forward(tokens[start : start + self.batch], outputs="last")
-        return kept
-
-    def append(self, token: int) -> None:
-        """Read one more token."""
-        self._forward((token,), outputs="last")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -165,52 +193,76 @@ class Context:
         assert self._vocabulary is not None
         return self._vocabulary
 
-    @property
-    def full(self) -> bool:
-        """Whether no further token can be read."""
-        return len(self._read) >= self.n_ctx
+    def decode(self, spans: Sequence[Span], adapters: AdapterSet = NO_ADAPTERS) -> list[int]:
+        """Read the spans in one forward pass.
 
-    def score(
-        self,
-        tokens: Sequence[int],
-        options: Sequence[Sequence[int]],
-        cancelled: Callable[[], bool],
-    ) -> list[float]:
-        """Return the log-probability of each option, as the continuation of the tokens.
-
-        An option's probability is the product of those of its tokens, each after the ones
-        before it; single tokens cost nothing beyond reading the prompt.
+        Returns:
+            For each span, the index of its first output (see `logits`), -1 where it has none.
 
         Raises:
-            ContextOverflow: prompt and longest option are longer than the context.
-            ValueError: an option without tokens.
+            Cancelled: `abort` was called; nothing was read.
+            ModelError: llama.cpp could not do it; nothing was read.
         """
-        if not all(options):
-            raise ValueError("an option has no tokens")
-        longest = len(tokens) + max(map(len, options), default=0) - 1
-        if longest > self.n_ctx:
-            raise ContextOverflow(longest, self.n_ctx)
-        self.read(tokens, cancelled)
-        first = self._log_probabilities(-1)
-        scores = []
-        for option in options:
-            total = float(first[option[0]])
-            for start in range(0, len(option) - 1, OUTPUTS):
-                piece = option[start : start + OUTPUTS][: len(option) - 1 - start]
-                self._forward(piece, outputs="all")
-                for n in range(len(piece)):
-                    total += float(self._log_probabilities(n)[option[start + n + 1]])
-                if cancelled():
-                    raise Cancelled
-            scores.append(total)
-            if len(option) > 1 and self._keep(len(tokens)) < len(tokens):
-                # A recurrent model cannot go back: it reads the prompt again.
-                self.read(tokens, cancelled)
-        return scores
+        rows = self._batch.fill(spans, self.vocabulary.size)
+        if self._batch.outputs > self.outputs:
+            raise ValueError(f"{self._batch.outputs} outputs; at most {self.outputs}")
+        if os.fstat(self._file.fileno()).st_size < self._file_bytes:
+            # Reading a mapped page that the file no longer has ends the process.
+            raise ModelFileError(
+                f"{self.header.path} was cut short while it was in use.",
+                hint="groundling model verify; then start again",
+            )
+        assert self._adapters is not None
+        self._adapters.apply(self._context, adapters)
+        code = self.llama.llama_decode(self._context, self._batch.native)
+        if code != 0:
+            for span in spans:
+                if not self.trim(span.sequence, span.start):
+                    self.trim(span.sequence, 0)
+            if code == _ABORTED:
+                raise Cancelled
+            raise ModelError(f"llama.cpp could not read {self._batch.count} tokens (code {code}).")
+        return rows
 
-    def sampler(self, sampling: Sampling) -> Sampler:
+    def resolve(self, adapters: Sequence[Adapter]) -> AdapterSet:
+        """Load the adapters that are not loaded.
+
+        Raises:
+            AdapterError: a file is no adapter of this model.
+        """
+        assert self._adapters is not None
+        return self._adapters.resolve(adapters)
+
+    def abort(self) -> None:
+        """Stop the forward pass that is running, from any thread; see `resume`."""
+        self._abort[0] = b"!"
+
+    def resume(self) -> None:
+        """Let forward passes run again."""
+        self._abort[0] = b"\0"
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Give the first `count` tokens of one sequence to another one, too."""
+        self.llama.llama_memory_seq_cp(self._memory, source, target, 0, count)
+
+    def trim(self, sequence: int, count: int) -> bool:
+        """Forget all but the first `count` tokens; False where the model cannot do that."""
+        return bool(self.llama.llama_memory_seq_rm(self._memory, sequence, count, -1))
+
+    def logits(self, row: int) -> npt.NDArray[np.float32]:
+        """View the scores of each token at an output; valid until the next forward pass."""
+        return read_logits(self.llama, self._context, row, self.vocabulary.size)
+
+    def log_probabilities(self, row: int) -> npt.NDArray[np.float64]:
+        """Return the log-probability of each token at an output."""
+        logits = self.logits(row)
+        shifted = logits.astype(np.float64) - float(logits.max())
+        result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+        return result
+
+    def sampler(self, sampling: Sampling, prompt: Sequence[int]) -> Sampler:
         """Make a sampler over this context; close it after use."""
-        return Sampler(self.llama, self._model, self._context, sampling, self._read)
+        return Sampler(self.llama, self._model, self._context, sampling, prompt)
 
     def close(self) -> None:
         """Free context and model, in this order; a second call does nothing."""
@@ -218,58 +270,65 @@ class Context:
             self.llama.llama_free(self._context)
         if self._vocabulary is not None:
             self._vocabulary.close()
+        if self._adapters is not None:
+            self._adapters.close()
         if self._model:
             self.llama.llama_model_free(self._model)
         self._context = self._model = None
         self._file.close()
 
-    def _keep(self, count: int) -> int:
-        """Forget all but the first `count` tokens; return how many are left."""
-        if count < len(self._read):
-            if not self.llama.llama_memory_seq_rm(self._memory, 0, count, -1):
-                self.llama.llama_memory_clear(self._memory, True)
-                count = 0
-            del self._read[count:]
-        return len(self._read)
 
-    def _forward(self, tokens: Sequence[int], *, outputs: str) -> None:
-        count = len(tokens)
-        if not 0 < count <= self.batch:
-            raise ValueError(f"a batch of {count} tokens; at most {self.batch}")
-        if min(tokens) < 0 or max(tokens) >= self.vocabulary.size:
-            raise ValueError("a token that is not in the vocabulary")
-        if os.fstat(self._file.fileno()).st_size < self._file_bytes:
-            # Reading a mapped page that the file no longer has ends the process.
-            raise ModelFileError(
-                f"{self.header.path} was cut short while it was in use.",
-                hint="groundling model verify; then start again",
-            )
-        self._tokens[:count] = tokens
-        self._wanted[:count] = outputs == "all"
-        self._wanted[count - 1] = 1
-        # Without positions and sequences llama.cpp goes on where sequence 0 ends.
-        batch = self.llama.llama_batch(
-            n_tokens=count,
-            token=self._tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-            logits=self._wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+class _Batch:
+    """The arrays that llama.cpp reads a batch from, filled without a loop over tokens."""
+
+    def __init__(self, llama: ModuleType, size: int) -> None:
+        self._llama = llama
+        self.count = self.outputs = 0
+        self._tokens = np.zeros(size, np.int32)
+        self._positions = np.zeros(size, np.int32)
+        self._wanted = np.zeros(size, np.int8)
+        self._sequences = np.zeros(size, np.int32)
+        self._ones = np.ones(size, np.int32)
+        # A list of sequences for each token: here always one, the entry beside it.
+        addresses = self._sequences.ctypes.data + 4 * np.arange(size, dtype=np.uintp)
+        self._lists = np.append(addresses, np.uintp(0)).astype(np.uintp)
+        integers, flags = ctypes.POINTER(ctypes.c_int32), ctypes.POINTER(ctypes.c_int8)
+        self.native = llama.llama_batch(
+            token=self._tokens.ctypes.data_as(integers),
+            pos=self._positions.ctypes.data_as(integers),
+            n_seq_id=self._ones.ctypes.data_as(integers),
+            seq_id=self._lists.ctypes.data_as(ctypes.POINTER(integers)),
+            logits=self._wanted.ctypes.data_as(flags),
         )
-        code = self.llama.llama_decode(self._context, batch)
-        if code != 0:
-            self.llama.llama_memory_clear(self._memory, True)
-            self._read.clear()
-            raise ModelError(f"llama.cpp could not read {count} tokens (code {code}).")
-        self._read.extend(tokens)
 
-    def _log_probabilities(self, index: int) -> npt.NDArray[np.float64]:
-        logits = read_logits(self.llama, self._context, index, self.vocabulary.size)
-        shifted = logits.astype(np.float64) - float(logits.max())
-        result: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
-        return result
+    def fill(self, spans: Sequence[Span], vocabulary: int) -> list[int]:
+        at = 0
+        rows = []
+        size = len(self._tokens)
+        for span in spans:
+            end = at + len(span.tokens)
+            if end > size or at == end:
+                raise ValueError(f"a batch of {end} tokens; at most {size}")
+            self._tokens[at:end] = span.tokens
+            self._positions[at:end] = np.arange(span.start, span.start + end - at)
+            self._sequences[at:end] = span.sequence
+            self._wanted[at:end] = span.outputs == "all"
+            if span.outputs == "last":
+                self._wanted[end - 1] = 1
+            rows.append({"none": -1, "last": end - 1, "all": at}[span.outputs])
+            at = end
+        tokens = self._tokens[:at]
+        if not at or tokens.min() < 0 or tokens.max() >= vocabulary:
+            raise ValueError("a token that is not in the vocabulary")
+        self.count = self.native.n_tokens = at
+        self.outputs = int(self._wanted[:at].sum())
+        return rows
 
 
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    pairs = enumerate(zip(left, right, strict=False))
-    return next((n for n, (a, b) in pairs if a != b), min(len(left), len(right)))
+def cache_tokens(header: GgufHeader, settings: EngineSettings) -> int:
+    """Return the tokens that the context holds for all calls together."""
+    length = clamp(header, settings.context)
+    return max(length, settings.cache or 2 * length)
 
 
 def _explain(path: Path, architecture: str, errors: list[str]) -> ModelFileError:

@@ -1,9 +1,10 @@
-"""One model, one worker thread, many callers: `Engine` takes requests and streams text.
+"""One model, one worker thread, many callers at once: `Engine` takes calls and answers them.
 
 Callers of any thread or event loop submit; the worker owns everything native and answers
-through a sink. What stands behind `submit` and `choose` may change (several sequences at
-once, another process) without a caller noticing. This module knows tokens, not messages:
-templates and LangChain are above it.
+through sinks. It serves all calls together, one forward pass after the other (continuous
+batching; Yu et al. 2022, "Orca"): the `scheduler` says who reads what in a pass, `prefix`
+keeps what was read for whoever begins alike, `tasks` know what a call does with the
+outcome. This module knows tokens, not messages: templates and LangChain are above it.
 """
 
 from __future__ import annotations
@@ -12,44 +13,54 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from groundling.errors import ModelError
-from groundling.models.calls import (
-    Choice,
-    Chunk,
-    EngineSettings,
-    Job,
-    ModelEngine,
-    Request,
-    Sink,
-    Usage,
-    Weights,
-)  # fmt: skip
-from groundling.models.context import Cancelled, Context, OnProgress
-from groundling.models.stream import TextStream
+from groundling.errors import ContextOverflow, EngineBusy, ModelError
+from groundling.models.calls import Choice, EngineSettings, Job, ModelEngine, Request, Sink
+from groundling.models.context import Cancelled, Context, OnProgress, Span
+from groundling.models.prefix import PrefixCache
+from groundling.models.scheduler import Pass, Scheduler
+from groundling.models.tasks import Branch, Task, Weighing, Writing
 from groundling.models.vocabulary import Vocabulary
 
-Work = Callable[[Context | None], None]  # None: the engine was closed meanwhile
+# How long a text that is being written may wait for a piece of somebody's prompt.
+_STALL_SECONDS = 0.25
+_LEAST_CHUNK = 16
+
+
+@dataclass
+class Totals:
+    """What an engine has done since it was loaded: forward passes, and tokens read in them.
+
+    `reused` tokens of prompts were known already.
+    """
+
+    passes: int = 0
+    read: int = 0
+    reused: int = 0
 
 
 class Engine(ModelEngine):
-    """A loaded model; `Engine.open` loads one, `engine_for` shares one."""
+    """A loaded model in this process; `Engine.open` loads one, `engine_for` shares one."""
 
     def __init__(self, path: Path, settings: EngineSettings) -> None:
         self.path = path
         self.settings = settings
-        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self.totals = Totals()
+        self._inbox: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
+        self._queued = 0
         self._closing = threading.Event()
         self._process = os.getpid()
         self._loaded: Future[Context] = Future()
         self._thread = threading.Thread(target=self._run, name=f"llama {path.name}", daemon=True)
         self._abort_load = False
         self._on_progress: OnProgress | None = None
+        self._running: list[Job] = []
+        self._speed = 0.0
 
     @classmethod
     def open(
@@ -79,7 +90,6 @@ class Engine(ModelEngine):
 
     @property
     def name(self) -> str:
-        """What the model calls itself."""
         loaded = self._loaded.done() and self._loaded.exception() is None
         return self._loaded.result().header.name if loaded else self.path.name
 
@@ -89,31 +99,46 @@ class Engine(ModelEngine):
 
     @property
     def context_length(self) -> int:
-        """The tokens that prompt and answer may have together."""
-        return self._context.n_ctx
+        return self._context.length
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The model's tokens; usable from any thread."""
         return self._context.vocabulary
 
     @property
     def chat_template(self) -> str | None:
-        """The Jinja template that the model's file carries."""
         return self._context.header.chat_template
 
     def submit(self, request: Request | Choice, sink: Sink) -> Job:
-        job = Job()
-        write = self._write if isinstance(request, Request) else self._weigh
-        self._submit(lambda context: write(context, request, sink, job))  # type: ignore[arg-type]
+        job = Job(self._stop_if_unwanted)
+        error = self._refuse(request)
+        if error is not None:
+            sink(error)
+            return job
+        task: Task
+        if isinstance(request, Request):
+            length, guesses = self.context_length, self.settings.speculate
+            task = Writing(request, sink, job, length=length, speculate=guesses)
+        else:
+            task = Weighing(request, sink, job, self._inbox.put)
+        with self._lock:
+            self._check()
+            if self._queued >= self.settings.queue + self.settings.parallel:
+                raise EngineBusy(
+                    f"{self._queued} calls are running or waiting for {self.name}.",
+                    hint="Try again later, or raise model.queue.",
+                )
+            self._queued += 1
+            self._inbox.put(task)
         return job
 
     def close(self) -> None:
-        """End running calls within one token and free the model; safe from any thread."""
         with self._lock:
             if not self._closing.is_set():
                 self._closing.set()
-                self._work.put(None)
+                self._inbox.put(None)
+                if self._loaded.done() and self._loaded.exception() is None:
+                    self._loaded.result().abort()
         here = self._process == os.getpid() and self._thread is not threading.current_thread()
         if here and self._thread.is_alive():
             self._thread.join()
@@ -132,10 +157,23 @@ class Engine(ModelEngine):
         if self.closed:
             raise ModelError(f"{self.name} is closed.")
 
-    def _submit(self, work: Work) -> None:
-        with self._lock:
-            self._check()
-            self._work.put(work)
+    def _refuse(self, request: Request | Choice) -> Exception | None:
+        """Say what is wrong with a call, before it can harm the others."""
+        options = [[]] if isinstance(request, Request) else request.options
+        longest = max(map(len, options), default=0)
+        if not request.tokens:
+            return ValueError("no tokens to read")
+        if isinstance(request, Choice) and not (options and all(map(len, options))):
+            return ValueError("an option has no tokens")
+        tokens = len(request.tokens) + max(0, longest - 1)
+        if tokens > self.context_length:
+            return ContextOverflow(tokens, self.context_length)
+        size = self.vocabulary.size
+        if any(not 0 <= token < size for run in (request.tokens, *options) for token in run):
+            return ValueError("a token that is not in the vocabulary")
+        return None
+
+    # From here on everything runs on the worker's thread.
 
     def _run(self) -> None:
         try:
@@ -143,12 +181,26 @@ class Engine(ModelEngine):
         except BaseException as error:
             self._loaded.set_exception(error)
             return
+        cache = PrefixCache(
+            context,
+            cells=context.cells,
+            sequences=context.sequences,
+            length=context.length,
+            divisible=context.divisible,
+        )
+        scheduler = Scheduler(
+            cache,
+            batch=context.batch,
+            outputs=context.outputs,
+            parallel=self.settings.parallel,
+            guesses=self.settings.speculate if context.divisible else 0,
+        )
         self._loaded.set_result(context)
         try:
-            while (work := self._work.get()) is not None:
-                # After `close`, what still waits is told so instead of being run.
-                work(None if self.closed else context)
+            while not self.closed:
+                self._serve(context, cache, scheduler)
         finally:
+            self._end(scheduler)
             context.close()
 
     def _report(self, share: float) -> None:
@@ -157,65 +209,115 @@ class Engine(ModelEngine):
         if self._on_progress is not None:
             self._on_progress(share)
 
-    def _write(self, context: Context | None, request: Request, sink: Sink, job: Job) -> None:
-        try:
-            if context is None:
-                raise Cancelled
-            for chunk in self._chunks(context, request, job):
-                sink(chunk)
-        except Cancelled:
-            sink(self._why_cancelled())
-        except Exception as error:
-            sink(error)
+    def _serve(self, context: Context, cache: PrefixCache, scheduler: Scheduler) -> None:
+        """Take what came in, and run one forward pass."""
+        idle = not any(True for _ in scheduler.tasks())
+        while idle or not self._inbox.empty():
+            task = self._inbox.get()
+            if task is None:
+                return
+            self._take(context, scheduler, task)
+            idle = False
+        for task in list(scheduler.tasks()):
+            if task.job.cancelled:
+                self._fail(scheduler, task, ModelError("The call was cancelled."))
+        step = scheduler.plan(self._chunk())
+        while step and not cache.room(sum(len(piece.tokens) for _, piece in step.pieces)):
+            scheduler.preempt()
+            step = scheduler.plan(self._chunk())
+        if step:
+            self._pass(context, cache, scheduler, step)
 
-    def _weigh(self, context: Context | None, choice: Choice, sink: Sink, job: Job) -> None:
+    def _take(self, context: Context, scheduler: Scheduler, task: Task) -> None:
         try:
-            if context is None:
-                raise Cancelled
-            started = time.perf_counter()
-            scores = context.score(choice.tokens, choice.options, lambda: self._stopped(job))
-            seconds = time.perf_counter() - started
-            sink(Weights(tuple(scores), Usage(len(choice.tokens), 0, 0, seconds, 0.0)))
-        except Cancelled:
-            sink(self._why_cancelled())
+            task.adapters = context.resolve(task.wanted)
         except Exception as error:
-            sink(error)
+            task.fail(error)
+            self._ended(task)
+        else:
+            scheduler.add(task)
 
-    def _chunks(self, context: Context, request: Request, job: Job) -> Iterator[Chunk]:
+    def _pass(self, context: Context, cache: PrefixCache, scheduler: Scheduler, step: Pass) -> None:
+        spans = [
+            Span(task.sequence.id, task.sequence.length, *piece)
+            for task, piece in step.pieces
+            if task.sequence is not None
+        ]
+        tasks = [task for task, _ in step.pieces]
+        with self._lock:
+            self._running = [task.job for task in tasks]
+            if not self.closed:
+                context.resume()
         started = time.perf_counter()
-        cached = context.read(request.tokens, lambda: self._stopped(job))
-        read = time.perf_counter()
-        text = TextStream(request.stop)
-        reason: Literal["stop", "length"] = "length"
-        count = 0
-        sampler = context.sampler(request.sampling)
         try:
-            while count < request.max_tokens:
-                if self._stopped(job):
-                    raise Cancelled
-                token = sampler.sample()
-                if context.vocabulary.ends(token):
-                    reason = "stop"
-                    break
-                count += 1
-                shown = text.push(context.vocabulary.piece(token))
-                if shown:
-                    yield Chunk(shown)
-                if text.stopped:
-                    reason = "stop"
-                    break
-                if context.full:
-                    break
-                if count < request.max_tokens:
-                    context.append(token)
+            rows = context.decode(spans, step.adapters)
+        except Cancelled:
+            self._forget_half_read(context, cache, tasks)
+            return
+        except Exception as error:
+            self._forget_half_read(context, cache, tasks)
+            for task in tasks:
+                self._fail(scheduler, task, error)
+            return
         finally:
-            sampler.close()
-        done = time.perf_counter()
-        usage = Usage(len(request.tokens), cached, count, read - started, done - read)
-        yield Chunk(text.finish(), reason, usage)
+            with self._lock:
+                self._running = []
+        self._learn_speed(spans, time.perf_counter() - started)
+        for task, span, row in zip(tasks, spans, rows, strict=True):
+            assert task.sequence is not None
+            cache.extend(task.sequence, span.tokens)
+            if row < 0:
+                continue
+            outputs = range(row, row + (len(span.tokens) if span.outputs == "all" else 1))
+            try:
+                cache.shorten(task.sequence, task.receive(context, outputs))
+            except Exception as error:
+                self._fail(scheduler, task, error)
+                continue
+            if task.done or not task.missing:
+                self._remove(scheduler, task)
 
-    def _stopped(self, job: Job) -> bool:
-        return job.cancelled or self.closed
+    def _forget_half_read(self, context: Context, cache: PrefixCache, tasks: list[Task]) -> None:
+        """A model that cannot go back a few tokens has lost the whole sequence."""
+        for task in tasks:
+            if task.sequence is not None and not context.divisible:
+                cache.shorten(task.sequence, 0)
 
-    def _why_cancelled(self) -> ModelError:
-        return ModelError(f"{self.name} was closed." if self.closed else "The call was cancelled.")
+    def _chunk(self) -> int:
+        return max(_LEAST_CHUNK, int(self._speed * _STALL_SECONDS))
+
+    def _learn_speed(self, spans: Sequence[Span], seconds: float) -> None:
+        tokens = sum(len(span.tokens) for span in spans)
+        self.totals.passes += 1
+        self.totals.read += tokens
+        if tokens >= _LEAST_CHUNK:
+            self._speed += 0.3 * (tokens / seconds - self._speed)
+
+    def _fail(self, scheduler: Scheduler, task: Task, error: BaseException) -> None:
+        task.fail(error)
+        self._remove(scheduler, task)
+
+    def _remove(self, scheduler: Scheduler, task: Task) -> None:
+        scheduler.remove(task)
+        self._ended(task)
+
+    def _ended(self, task: Task) -> None:
+        task.close()
+        if not isinstance(task, Branch):
+            self._queued -= 1
+            self.totals.reused += task.cached or 0
+
+    def _end(self, scheduler: Scheduler) -> None:
+        while not self._inbox.empty():
+            task = self._inbox.get()
+            if task is not None:
+                scheduler.add(task)
+        for task in list(scheduler.tasks()):
+            task.fail(ModelError(f"{self.name} was closed."))
+            task.close()
+
+    def _stop_if_unwanted(self) -> None:
+        """Stop the forward pass that is running if nobody waits for its outcome any more."""
+        with self._lock:
+            if self._running and all(job.cancelled for job in self._running):
+                self._loaded.result().abort()

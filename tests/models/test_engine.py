@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from groundling.errors import ContextOverflow, ModelError, ModelFileError, ModelTooBig
 from groundling.models import memory
 from groundling.models.calls import Choice, Chunk, EngineSettings, Request, normalise
-from groundling.models.context import Cancelled, Context
+from groundling.models.context import Context, Span
 from groundling.models.engine import Engine
 from groundling.models.engines import close_engines, engine_for
-from groundling.models.sampling import Sampling, read_logits
+from groundling.models.sampling import Sampling
 from groundling.models.vocabulary import Part
 
 pytestmark = pytest.mark.model
@@ -71,8 +71,10 @@ def test_chunked_prefill_agrees_with_one_batch(smollm2: Path) -> None:
         context = Context(smollm2, EngineSettings(context=512, batch=batch))
         tokens = context.vocabulary.tokenize(STORY * 8, markup=True)
         assert len(tokens) > 64
-        context.read(tokens, lambda: False)
-        found = read_logits(context.llama, context._context, -1, context.vocabulary.size).copy()
+        for start in range(0, len(tokens), batch):
+            piece = tokens[start : start + batch]
+            (row,) = context.decode([Span(0, start, piece, "last")])
+        found = context.logits(row).copy()
         context.close()
         return found
 
@@ -210,9 +212,9 @@ def test_choose_is_exact(smollm2: Path, engine: Engine) -> None:
     for option in options:
         total = 0.0
         for n in range(len(option)):
-            context._keep(0)
-            context.read([*tokens, *option[:n]], lambda: False)
-            total += float(context._log_probabilities(-1)[option[n]])
+            context.trim(0, 0)
+            (row,) = context.decode([Span(0, 0, [*tokens, *option[:n]], "last")])
+            total += float(context.log_probabilities(row)[option[n]])
         sums.append(total)
     context.close()
     # Kernels for one and for many tokens differ; a wrong position would be off by whole units.
@@ -257,20 +259,20 @@ def test_close_while_another_thread_decodes(smollm2: Path) -> None:
 def test_a_batch_is_never_longer_than_the_context_was_made_for(smollm2: Path) -> None:
     context = Context(smollm2, SETTINGS)
     with pytest.raises(ValueError, match="batch of 65"):
-        context._forward([5] * 65, outputs="last")
+        context.decode([Span(0, 0, [5] * 65, "last")])
     with pytest.raises(ValueError, match="vocabulary"):
-        context._forward([-1], outputs="last")
-    with pytest.raises(Cancelled):
-        context.read([5] * 10, lambda: True)
+        context.decode([Span(0, 0, [-1], "last")])
+    with pytest.raises(ValueError, match="outputs"):
+        context.decode([Span(0, 0, [5] * 64, "all")])
     context.close()
     context.close()
 
 
 def test_logits_are_only_read_where_there_are_some(smollm2: Path) -> None:
     context = Context(smollm2, SETTINGS)
-    context.read([5, 6, 7], lambda: False)
+    context.decode([Span(0, 0, [5, 6, 7], "last")])
     with pytest.raises(ModelError, match="no logits"):
-        read_logits(context.llama, context._context, 1, context.vocabulary.size)
+        context.logits(1)
     context.close()
 
 

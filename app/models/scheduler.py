@@ -1,0 +1,184 @@
+"""Who is served next: which calls have a place in the context, and what each reads in a pass.
+
+Every forward pass first takes a token of each call that is writing, then fills up with
+pieces of prompts. Prompts are read in the order of priority and then of a tag that adds
+their length to the work done when they came, so that a short one passes a long one but none
+waits for ever (weighted fair queueing; Demers, Keshav & Shenker 1989). A prompt whose
+beginning another call is just reading waits for that, because it then has it for nothing.
+
+Knows tokens and places, nothing native: the engine carries its plans out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from groundling.models.adapters import AdapterSet
+from groundling.models.calls import Priority
+from groundling.models.prefix import PrefixCache, common
+from groundling.models.tasks import Piece, Task
+
+# What two prompts must have in common beyond what is known for the later one to wait.
+_WORTH_WAITING = 16
+# Of the calls that wait, how many are looked at in one pass.
+_LOOK_AHEAD = 64
+# A pass of more rows than this costs more for each; drafts go no further.
+_ROWS = 16
+
+
+class Pass(NamedTuple):
+    """One forward pass: which task reads what, all with the same adapters."""
+
+    adapters: AdapterSet
+    pieces: list[tuple[Task, Piece]]
+
+
+class Scheduler:
+    """The order of one engine's calls.
+
+    Args:
+        cache: the books of its context.
+        batch: tokens in one forward pass.
+        outputs: outputs in one forward pass.
+        parallel: calls that have a place at once; decisions may have as many more.
+        guesses: tokens guessed ahead for one call.
+    """
+
+    def __init__(
+        self, cache: PrefixCache, *, batch: int, outputs: int, parallel: int, guesses: int
+    ) -> None:
+        self._cache = cache
+        self._batch = batch
+        self._outputs = outputs
+        self._parallel = parallel
+        self._guesses = guesses
+        self._work = 0
+        self._turn = 0
+        self._served: dict[AdapterSet, int] = {}
+        self.waiting: list[Task] = []
+        self.active: list[Task] = []
+
+    def add(self, task: Task) -> None:
+        """Let a task wait for its place."""
+        task.tag = self._work + len(task.tokens)
+        self.waiting.append(task)
+        self.waiting.sort(key=_order)
+
+    def tasks(self) -> Iterator[Task]:
+        """Return every task, those with a place first."""
+        yield from self.active
+        yield from self.waiting
+
+    def remove(self, task: Task) -> None:
+        """Take a task that ended away; what it has read is remembered."""
+        if task in self.active:
+            self.active.remove(task)
+        else:
+            self.waiting.remove(task)
+        if task.sequence is not None:
+            self._cache.release(task.sequence)
+            task.sequence = None
+
+    def plan(self, chunk: int) -> Pass | None:
+        """Give places to tasks that wait and say what to read; None where nothing is to do.
+
+        Args:
+            chunk: tokens of prompts in a pass that others wait for with a half-written text.
+        """
+        self._admit()
+        if not self.active:
+            return None
+        adapters = self._next_group()
+        group = [task for task in self.active if task.adapters == adapters]
+        pieces = self._fill(group, chunk)
+        self._work += sum(len(piece.tokens) for task, piece in pieces if not task.writing)
+        return Pass(adapters, pieces)
+
+    def preempt(self) -> bool:
+        """Take the place of the task that came last away; it will read again what it lost.
+
+        Returns:
+            False where only one task is left: there is room for any one.
+        """
+        if len(self.active) < 2:
+            return False
+        last = max(self.active, key=_order)
+        self.remove(last)
+        self.waiting.append(last)
+        self.waiting.sort(key=_order)
+        return True
+
+    def _admit(self) -> None:
+        wanted = sum(task.missing for task in self.active)
+        for task in self.waiting[:_LOOK_AHEAD]:
+            most = self._parallel * (1 + (task.priority is Priority.DECISION))
+            if len(self.active) >= most:
+                break
+            if self._is_being_read(task):
+                continue
+            sequence = self._cache.begin(task.tokens, task.adapters)
+            if sequence is None:
+                break
+            missing = len(task.tokens) - sequence.length
+            if not self._cache.room(wanted + missing + 1) and self.active:
+                self._cache.release(sequence)
+                break
+            wanted += missing
+            task.began(sequence)
+            self.waiting.remove(task)
+            self.active.append(task)
+
+    def _is_being_read(self, task: Task) -> bool:
+        """Tell whether a task that is reading will soon know more of this one's beginning."""
+        known = -1
+        for other in self.active:
+            if not other.sequence or other.missing < 2 or other.adapters != task.adapters:
+                continue
+            in_common = common(other.tokens, task.tokens)
+            if in_common <= other.sequence.length + _WORTH_WAITING:
+                continue
+            if known < 0:
+                known = self._cache.shared(task.tokens, task.adapters)
+            if in_common > known + _WORTH_WAITING:
+                return True
+        return False
+
+    def _next_group(self) -> AdapterSet:
+        """Serve adapters in turn: a forward pass has one set of weights."""
+        groups = {task.adapters for task in self.active}
+        chosen = min(groups, key=lambda group: self._served.get(group, 0))
+        self._turn += 1
+        self._served = {group: self._served.get(group, 0) for group in groups}
+        self._served[chosen] = self._turn
+        return chosen
+
+    def _fill(self, tasks: list[Task], chunk: int) -> list[tuple[Task, Piece]]:
+        writing = [task for task in tasks if task.writing]
+        reading = sorted((task for task in tasks if not task.writing), key=_order)
+        pieces: list[tuple[Task, Piece]] = []
+        tokens, outputs = self._batch, self._outputs
+        guesses = max(0, _ROWS - len(writing)) if writing and not reading else 0
+        for n, task in enumerate(writing):
+            if not tokens or not outputs:
+                break
+            share = min(self._guesses, guesses // (len(writing) - n), outputs - 1, tokens - 1)
+            piece = task.next(1, outputs, share)
+            guesses -= len(piece.tokens) - 1
+            tokens -= len(piece.tokens)
+            outputs -= len(piece.tokens)
+            pieces.append((task, piece))
+        if writing:
+            tokens = min(tokens, chunk)
+        for task in reading:
+            if not tokens or not outputs:
+                break
+            piece = task.next(tokens, outputs)
+            tokens -= len(piece.tokens)
+            outputs -= {"none": 0, "last": 1, "all": len(piece.tokens)}[piece.outputs]
+            pieces.append((task, piece))
+        return pieces
+
+
+def _order(task: Task) -> tuple[int, int]:
+    return task.priority, task.tag
