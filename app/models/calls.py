@@ -189,12 +189,18 @@ Answer = Chunk | Weights | BaseException
 Sink = Callable[[Answer], None]
 
 
+def _nothing() -> None:
+    pass
+
+
 class Job:
     """A submitted call; `cancel` may be called from any thread, more than once."""
 
     def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
         self._cancelled = threading.Event()
         self._on_cancel = on_cancel
+        self._begun = False
+        self._on_begin: Callable[[], None] = _nothing
 
     def cancel(self) -> None:
         """Stop within one token; the sink hears that the call was cancelled, then no more."""
@@ -206,6 +212,18 @@ class Job:
     @property
     def cancelled(self) -> bool:
         return self._cancelled.is_set()
+
+    def begin(self) -> None:
+        """Note that the first forward pass for this call comes next."""
+        if not self._begun:
+            self._begun = True
+            self._on_begin()
+
+    def when_begun(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called when the call begins, at once if it has; perhaps twice."""
+        self._on_begin = tell
+        if self._begun:
+            tell()
 
 
 class ModelEngine(ABC):

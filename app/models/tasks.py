@@ -105,6 +105,7 @@ class Task(ABC):
         if self.started is None:
             self.started = time.perf_counter()
             self.cached = sequence.length
+            self.job.begin()
 
     @abstractmethod
     def receive(self, context: Context, rows: range) -> int:
