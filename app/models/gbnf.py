@@ -1,8 +1,9 @@
-"""GBNF, llama.cpp's notation of grammars, checked before native code sees it.
+"""GBNF, llama.cpp's notation of grammars, parsed and checked.
 
 llama.cpp ends the process over a grammar that does not parse, recurses to the left or
 repeats without bounds. So a `Grammar` can only be made from text that passed the checks
-here. The notation: https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
+here, and `automaton` walks it instead of native code. The notation:
+https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from groundling.errors import ModelError
 
-_MOST_CHARACTERS = 200_000
-_MOST_RULES = 4_000
+_MOST_CHARACTERS = 1_000_000
+_MOST_STATES = 400_000
 _DEEPEST = 120
-_MOST_REPEATS = 2_000
+_HIGHEST = 0x10FFFF
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """A GBNF grammar with one rule a line and the start rule `root`.
+    """A GBNF grammar with the start rule `root`.
 
     Raises:
         ModelError: it does not parse, names a rule that is not there, recurses to the left,
@@ -31,185 +33,300 @@ class Grammar:
     text: str
 
     def __post_init__(self) -> None:
-        if not self.text.isascii() and self.text.encode("utf-8", "replace").decode() != self.text:
-            raise _bad("it holds half a surrogate pair")
-        if len(self.text) > _MOST_CHARACTERS or self.text.count("\n") > _MOST_RULES:
+        if len(self.text) > _MOST_CHARACTERS:
             raise _bad("it is too large", f"{len(self.text):,} characters")
-        rules = dict(_rules(self.text))
+        rules = parse(self.text)
         if "root" not in rules:
             raise _bad("it has no rule named root")
+        size = 0
         for rule in rules.values():
-            for name in rule.names:
-                if name not in rules:
-                    raise _bad(f"there is no rule named {name!r}")
+            missing = next((name for name in _names(rule) if name not in rules), None)
+            if missing is not None:
+                raise _bad(f"there is no rule named {missing!r}")
+            size += states(rule)
+        if size > _MOST_STATES:
+            raise _bad("it is too large", f"{size:,} states; at most {_MOST_STATES:,}")
         _refuse_left_recursion(rules)
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """What a rule refers to, and the rules it may begin with."""
+class Text:
+    """These characters, one after the other."""
 
-    alternatives: tuple[tuple[_Item, ...], ...]
-
-    @property
-    def names(self) -> Iterator[str]:
-        for sequence in self.alternatives:
-            for item in sequence:
-                yield from item.names
+    text: str
 
 
 @dataclass(frozen=True)
-class _Item:
-    """One element: a literal (neither name nor group), a reference, or a group."""
+class Characters:
+    """One character within any of these ranges of code points, both ends included."""
 
-    name: str | None = None
-    group: _Rule | None = None
-    optional: bool = False
-    repeated: bool = False
+    ranges: tuple[tuple[int, int], ...]
 
-    @property
-    def names(self) -> Iterator[str]:
-        if self.name is not None:
-            yield self.name
-        if self.group is not None:
-            yield from self.group.names
+
+@dataclass(frozen=True)
+class Reference:
+    """What the rule of this name says."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Any of these sequences; an empty one matches nothing written."""
+
+    options: tuple[tuple[Part, ...], ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A part from `low` to `high` times; None: without end."""
+
+    part: Part
+    low: int
+    high: int | None
+
+
+Part = Text | Characters | Reference | Choice | Repeat
+
+
+@lru_cache(maxsize=64)
+def parse(text: str) -> Mapping[str, Choice]:
+    """Read a grammar's rules; two rules of one name count as the later one.
+
+    Raises:
+        ModelError: it does not parse.
+    """
+    if any(0xD800 <= ord(c) < 0xE000 for c in text):
+        raise _bad("it holds half a surrogate pair")
+    return _Parser(text).rules()
+
+
+def states(part: Part) -> int:
+    """Return about how many states a part has when its repetitions are written out."""
+    if isinstance(part, Text):
+        return len(part.text)
+    if isinstance(part, Choice):
+        return 1 + sum(states(item) for option in part.options for item in option)
+    if isinstance(part, Repeat):
+        return (1 + states(part.part)) * max(part.low, part.high or 0, 1)
+    return 1
 
 
 _TOKEN = re.compile(
-    r"""(?P<space>[ \t]+)
+    r"""(?P<space>[ \t]+|\#[^\r\n]*)
+      | (?P<line>\r\n|\r|\n)
       | (?P<literal>"(?:[^"\\\r\n]|\\.)*")
-      | (?P<class>\[(?:[^\]\\\r\n]|\\.)*\]|\.)
+      | (?P<class>\[\^?(?:[^\]\\\r\n]|\\.)*\]|\.)
+      | (?P<equals>::=)
       | (?P<name>[a-zA-Z0-9-]+)
-      | (?P<repeat>[*+?]|\{\s*(?P<low>\d+)\s*(?:,\s*(?P<high>\d*)\s*)?\})
+      | (?P<repeat>[*+?]|\{\s*(?P<low>\d{1,9})\s*(?P<comma>,\s*(?P<high>\d{0,9})\s*)?\})
       | (?P<mark>[()|])""",
     re.VERBOSE,
 )
-_ESCAPE = re.compile(r'\\(?:["\\\[\]rnt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|(.?))')
-
-
-def _rules(text: str) -> Iterator[tuple[str, _Rule]]:
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        name, equals, body = line.partition(" ::= ")
-        if not equals or not re.fullmatch(r"[a-zA-Z0-9-]+", name):
-            raise _bad("a line is no rule", line)
-        parser = _Parser(body)
-        rule = parser.alternatives(0)
-        if not parser.done:
-            raise _bad("brackets do not match", line)
-        yield name, rule
+_CHARACTER = re.compile(
+    r"""\\x(?P<x>[0-9a-fA-F]{2}) | \\u(?P<u>[0-9a-fA-F]{4}) | \\U(?P<U>[0-9a-fA-F]{8})
+      | \\(?P<escape>["\\\[\]rnt]) | (?P<wrong>\\) | (?P<plain>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPES = {"r": "\r", "n": "\n", "t": "\t"}
 
 
 class _Parser:
-    def __init__(self, body: str) -> None:
-        self._body = body
-        self._matches = list(_scan(body))
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = list(_scan(text))
         self._at = 0
 
-    @property
-    def done(self) -> bool:
-        return self._at == len(self._matches)
+    def rules(self) -> dict[str, Choice]:
+        found: dict[str, Choice] = {}
+        while self._skip_lines():
+            name = self._take("name")
+            if name is None or self._take("equals") is None:
+                raise _bad("a line is no rule", self._here())
+            found[name[0]] = self._choice(0)
+            if self._at < len(self._tokens) and self._take("line") is None:
+                raise _bad("brackets do not match", self._here())
+        return found
 
-    def alternatives(self, depth: int) -> _Rule:
+    def _choice(self, depth: int) -> Choice:
         if depth > _DEEPEST:
             raise _bad("it is nested too deeply")
-        found: list[tuple[_Item, ...]] = []
-        sequence: list[_Item] = []
-        while not self.done:
-            match = self._matches[self._at]
-            if match["mark"] == ")":
+        self._skip_lines()
+        options: list[tuple[Part, ...]] = []
+        sequence: list[Part] = []
+        while self._at < len(self._tokens):
+            match = self._tokens[self._at]
+            kind = match.lastgroup
+            if match["mark"] == ")" or (kind == "line" and depth == 0):
                 break
             self._at += 1
             if match["mark"] == "|":
-                found.append(tuple(sequence))
+                options.append(tuple(sequence))
                 sequence = []
+                self._skip_lines()
             elif match["mark"] == "(":
-                group = self.alternatives(depth + 1)
-                if self.done:
-                    raise _bad("brackets do not match", self._body)
-                self._at += 1
-                sequence.append(_Item(group=group))
+                sequence.append(self._choice(depth + 1))
+                if self._take("mark") is None:
+                    raise _bad("brackets do not match", match.string[match.start() :])
             elif match["repeat"]:
-                self._repeat(match, sequence)
-            else:
-                sequence.append(_Item(name=match["name"]))
-        return _Rule((*found, tuple(sequence)))
+                if not sequence:
+                    raise _bad("a repetition of nothing", match.string[match.start() :])
+                sequence.append(_repeat(match, sequence.pop()))
+            elif kind == "equals":
+                raise _bad("a line is no rule", match.string[match.start() :])
+            elif kind != "line":
+                sequence.append(_item(match))
+        return Choice((*options, tuple(sequence)))
 
-    def _repeat(self, match: re.Match[str], sequence: list[_Item]) -> None:
-        if not sequence:
-            raise _bad("a repetition of nothing", self._body)
-        counts = [int(match[group]) for group in ("low", "high") if match[group]]
-        if any(count > _MOST_REPEATS for count in counts):
-            raise _bad("a repetition is too long", match[0])
-        optional = match[0] in "*?" or match["low"] == "0"
-        last = sequence.pop()
-        sequence.append(_Item(last.name, last.group, last.optional or optional, match[0] != "?"))
+    def _skip_lines(self) -> bool:
+        while self._at < len(self._tokens) and self._tokens[self._at].lastgroup == "line":
+            self._at += 1
+        return self._at < len(self._tokens)
+
+    def _take(self, kind: str) -> re.Match[str] | None:
+        if self._at == len(self._tokens) or self._tokens[self._at].lastgroup != kind:
+            return None
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+    def _here(self) -> str:
+        return self._text[self._tokens[self._at - 1].start() :] if self._at else self._text
 
 
-def _scan(body: str) -> Iterator[re.Match[str]]:
+def _scan(text: str) -> Iterator[re.Match[str]]:
     at = 0
-    while at < len(body):
-        match = _TOKEN.match(body, at)
+    while at < len(text):
+        match = _TOKEN.match(text, at)
         if match is None:
-            raise _bad("it does not parse", body[at : at + 40])
-        if match["literal"] or match["class"]:
-            wrong = next((m for m in _ESCAPE.finditer(match[0]) if m[1] is not None), None)
-            if wrong or match["class"] == "[]":
-                raise _bad("it does not parse", match[0])
+            raise _bad("it does not parse", text[at:])
         if not match["space"]:
             yield match
         at = match.end()
 
 
-def _refuse_left_recursion(rules: Mapping[str, _Rule]) -> None:
-    nullable: set[str] = set()
+def _item(match: re.Match[str]) -> Part:
+    if match["name"]:
+        return Reference(match["name"])
+    if match["literal"]:
+        return Text("".join(map(chr, _code_points(match["literal"][1:-1]))))
+    if match["class"] == ".":
+        return Characters(((0, _HIGHEST),))
+    body = match["class"][1:-1]
+    negated = body.startswith("^")
+    ranges = tuple(_ranges(body[negated:]))
+    if negated:
+        return Characters(complement(ranges))
+    if not ranges:
+        raise _bad("it does not parse", match[0])
+    return Characters(ranges)
 
-    def empty(rule: _Rule) -> bool:
-        return any(all(vanishes(item) for item in items) for items in rule.alternatives)
 
-    def vanishes(item: _Item) -> bool:
-        if item.optional or item.name in nullable:
-            return True
-        return item.group is not None and empty(item.group)
+def _ranges(body: str) -> Iterator[tuple[int, int]]:
+    points = list(_CHARACTER.finditer(body))
+    at = 0
+    while at < len(points):
+        low = high = _code_point(points[at])
+        at += 1
+        # A minus sign at the end is itself.
+        if at + 1 < len(points) and points[at][0] == "-":
+            high = _code_point(points[at + 1])
+            at += 2
+        if high >= low:
+            yield low, high
+
+
+def complement(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Return the ranges of every other code point."""
+    found = []
+    following = 0
+    for low, high in sorted(ranges):
+        if low > following:
+            found.append((following, low - 1))
+        following = max(following, high + 1)
+    if following <= _HIGHEST:
+        found.append((following, _HIGHEST))
+    return tuple(found)
+
+
+def _code_points(body: str) -> Iterator[int]:
+    for match in _CHARACTER.finditer(body):
+        yield _code_point(match)
+
+
+def _code_point(match: re.Match[str]) -> int:
+    if match["plain"]:
+        return ord(match["plain"])
+    if match["escape"]:
+        return ord(_ESCAPES.get(match["escape"], match["escape"]))
+    if match["wrong"]:
+        raise _bad("it does not parse", match.string[match.start() :])
+    point = int(match["x"] or match["u"] or match["U"], 16)
+    if point > _HIGHEST or 0xD800 <= point < 0xE000:
+        raise _bad("there is no such character", match[0])
+    return point
+
+
+def _repeat(match: re.Match[str], part: Part) -> Repeat:
+    if match[0] in "*+?":
+        return Repeat(part, int(match[0] == "+"), 1 if match[0] == "?" else None)
+    low = int(match["low"])
+    high = low if match["comma"] is None else int(match["high"]) if match["high"] else None
+    if high is not None and high < low:
+        raise _bad("a repetition ends before it begins", match[0])
+    return Repeat(part, low, high)
+
+
+def _names(part: Part) -> Iterator[str]:
+    if isinstance(part, Reference):
+        yield part.name
+    elif isinstance(part, Repeat):
+        yield from _names(part.part)
+    elif isinstance(part, Choice):
+        for option in part.options:
+            for item in option:
+                yield from _names(item)
+
+
+def _refuse_left_recursion(rules: Mapping[str, Choice]) -> None:
+    vanishing: set[str] = set()
+
+    def vanishes(part: Part) -> bool:
+        if isinstance(part, Choice):
+            return any(all(map(vanishes, option)) for option in part.options)
+        if isinstance(part, Repeat):
+            return part.low == 0 or vanishes(part.part)
+        return part.name in vanishing if isinstance(part, Reference) else part == Text("")
+
+    def first(part: Part) -> Iterator[str]:
+        if isinstance(part, Reference):
+            yield part.name
+        elif isinstance(part, Repeat):
+            yield from first(part.part)
+        elif isinstance(part, Choice):
+            for option in part.options:
+                for item in option:
+                    yield from first(item)
+                    if not vanishes(item):
+                        break
 
     size = -1
-    while size != len(nullable):
-        size = len(nullable)
-        nullable.update(name for name, rule in rules.items() if empty(rule))
-
-    def first(rule: _Rule) -> Iterator[str]:
-        for items in rule.alternatives:
-            for item in items:
-                yield from (item.name,) if item.name is not None else ()
-                if item.group is not None:
-                    if item.repeated and empty(item.group):
-                        raise _bad("it repeats what may be empty")
-                    yield from first(item.group)
-                if item.repeated and item.name in nullable:
-                    raise _bad("it repeats what may be empty", str(item.name))
-                if not vanishes(item):
-                    break
-
+    while size != len(vanishing):
+        size = len(vanishing)
+        vanishing.update(name for name, rule in rules.items() if vanishes(rule))
     edges = {name: set(first(rule)) for name, rule in rules.items()}
-    state: dict[str, int] = {}
+    done: set[str] = set()
     for start in edges:
-        stack = [(start, iter(edges[start]))]
-        state.setdefault(start, 0)
-        if state[start] == 2:
-            continue
-        state[start] = 1
-        while stack:
-            name, rest = stack[-1]
-            following = next(rest, None)
+        path: dict[str, Iterator[str]] = {} if start in done else {start: iter(edges[start])}
+        while path:
+            name = next(reversed(path))
+            following = next(path[name], None)
             if following is None:
-                state[name] = 2
-                stack.pop()
-            elif state.get(following) == 1:
+                done.add(name)
+                del path[name]
+            elif following in path:
                 raise _bad("it recurses to the left", following)
-            elif state.get(following) != 2:
-                state[following] = 1
-                stack.append((following, iter(edges[following])))
+            elif following not in done:
+                path[following] = iter(edges[following])
 
 
 def _bad(reason: str, at: str = "") -> ModelError:

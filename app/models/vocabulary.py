@@ -53,7 +53,7 @@ class Vocabulary:
             begin: put the model's begin-of-text token first, where it wants one.
         """
         data = text.encode("utf-8", "replace")
-        with self._open() as vocab:
+        with self.held() as vocab:
             room = len(data) + 8
             while True:
                 tokens = (ctypes.c_int32 * room)()
@@ -79,7 +79,7 @@ class Vocabulary:
             return self._pieces[token]
         if not 0 <= token < self.size:
             raise ValueError(f"there is no token {token}")
-        with self._open() as vocab:
+        with self.held() as vocab:
             room = 64
             buffer = ctypes.create_string_buffer(room)
             count = self._llama.llama_token_to_piece(vocab, token, buffer, room, 0, markup)
@@ -100,7 +100,7 @@ class Vocabulary:
 
     def ends(self, token: int) -> bool:
         """Tell whether a token ends the text: end of turn, of message, of text."""
-        with self._open() as vocab:
+        with self.held() as vocab:
             return bool(self._llama.llama_vocab_is_eog(vocab, token))
 
     @cached_property
@@ -118,7 +118,7 @@ class Vocabulary:
         """The texts that `tokenize(…, markup=True)` reads as control tokens."""
         llama = self._llama
         control = llama.LLAMA_TOKEN_ATTR_CONTROL | llama.LLAMA_TOKEN_ATTR_UNKNOWN
-        with self._open() as vocab:
+        with self.held() as vocab:
             texts = {
                 llama.llama_vocab_get_text(vocab, token).decode("utf-8", "replace")
                 for token in range(self.size)
@@ -132,13 +132,14 @@ class Vocabulary:
             self._vocab = None
 
     def _special(self, which: Any) -> str:
-        with self._open() as vocab:
+        with self.held() as vocab:
             token = which(vocab)
             if token < 0:
                 return ""
             return str(self._llama.llama_vocab_get_text(vocab, token).decode("utf-8", "replace"))
 
-    def _open(self) -> _Held:
+    def held(self) -> _Held:
+        """Return the native vocabulary for a `with` block; it is not freed inside of it."""
         return _Held(self)
 
 
