@@ -262,7 +262,7 @@ class Context:
 
     def sampler(self, sampling: Sampling, prompt: Sequence[int]) -> Sampler:
         """Make a sampler over this context; close it after use."""
-        return Sampler(self.llama, self._model, self._context, sampling, prompt)
+        return Sampler(self.llama, self.vocabulary, self._context, sampling, prompt)
 
     def close(self) -> None:
         """Free context and model, in this order; a second call does nothing."""
