@@ -2,95 +2,120 @@
 
     model = ChatLlama(model="qwen2.5-coder-1.5b", temperature=0.2)
     model.invoke("Why is the sky blue?")
+    model.bind_tools([search], tool_choice="any").invoke("Look up grass.").tool_calls
+    model.extract([HumanMessage("When was it?")], regex="[0-9]{4}")
     model.choose([HumanMessage("Is grass green?")], ["yes", "no"])  # {'yes': 0.97, 'no': 0.03}
 
-This is the LangChain face alone: messages become tokens in `template` and `vocabulary`,
-tokens become text in `engine`. Constructing one reads no weights; the first call does, and
-models of the same file and settings share one engine.
+This is the LangChain face alone: a call is made ready in `calling`, messages become tokens
+in `template` and `vocabulary`, tokens become text in `engine`, and text becomes messages in
+`answers`. Constructing one reads no weights; the first call does, and models of the same
+file and settings share one engine.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from groundling.errors import ModelError
 from groundling.models import structured
-from groundling.models.calls import (
-    Choice,
-    Chunk,
-    EngineSettings,
-    ModelEngine,
-    Request,
-    Weights,
-    normalise,
-    timed_out,
+from groundling.models.answers import AnswerReader
+from groundling.models.calling import (
+    Call,
+    adapters_of,
+    overflow_as_langchain_has_it,
+    prepare,
+    shown_name,
+    template_of,
 )
+from groundling.models.calls import Adapter, Choice, Chunk, EngineSettings, ModelEngine, Priority
+from groundling.models.choosing import Ballot, Choices, choices_of
 from groundling.models.engines import engine_for
-from groundling.models.sampling import Sampling
-from groundling.models.template import ChatTemplate
+from groundling.models.sampled import SAMPLING_FIELDS, Sampled
+from groundling.models.toolbox import Toolbox, ToolChoice
 from groundling.settings import ModelSettings, Settings
 
 _DEFAULTS = ModelSettings.model_construct()
-_CALL_SETTINGS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
+_ENGINE = EngineSettings()
 
-_templates: WeakKeyDictionary[ModelEngine, ChatTemplate] = WeakKeyDictionary()
-_templates_lock = threading.Lock()
+# LangChain has other uses for these names.
+_RENAMED = {"cache": "cache_tokens", "batch": "batch_tokens"}
 
-
-class _Call(NamedTuple):
-    """One call, ready for the engine."""
-
-    engine: ModelEngine
-    request: Request
-    model_name: str
+AdapterLike = Adapter | Mapping[str, Any] | str | Path
 
 
-class ChatLlama(BaseChatModel):
-    """A chat model that runs in this process on llama.cpp.
+class ChatLlama(Sampled, BaseChatModel):
+    """A chat model that runs on this machine on llama.cpp.
 
-    Every sampling setting can also be given with a call: `invoke(…, temperature=1.0)`, and
-    so can `model`.
+    Every setting of the sampler can also be given with a call (`invoke(…, temperature=1.0)`),
+    and so can `model`, `adapters`, `max_tokens`, `timeout`, `priority`, `overflow`, `keep`,
+    `logprobs`, `top_logprobs` and `reasoning`.
+
+    What a model thinks before it answers comes as blocks of type `reasoning` (and as
+    `additional_kwargs["reasoning_content"]`). Where a grammar binds the answer from its first
+    token on, as in `with_structured_output` and a forced tool call, the model does not think.
 
     Raises (from calls, not from the constructor):
         ModelNotFound: the model is not on this machine; the hint is the command to fetch it.
         ModelFileError: its file is damaged, or no chat model.
         ModelTooBig: it does not fit into the free memory.
-        ContextOverflow: the prompt is longer than the context.
+        ContextOverflow: the prompt is longer than the context; it is LangChain's
+            `ContextOverflowError`, too.
+        EngineBusy: as many calls wait as may wait.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     model: str = Field(_DEFAULTS.name, description="catalogue id, or the path of a GGUF file")
     context: int = Field(_DEFAULTS.context, ge=256, description="context window, in tokens")
     max_tokens: int | None = Field(
         _DEFAULTS.max_tokens, ge=1, description="longest answer; None: what the context holds"
     )
-    temperature: float = Field(_DEFAULTS.temperature, ge=0.0, le=5.0)
-    top_p: float = Field(_DEFAULTS.top_p, gt=0.0, le=1.0)
-    top_k: int = Field(_DEFAULTS.top_k, ge=0, description="0 keeps every token")
-    min_p: float = Field(_DEFAULTS.min_p, ge=0.0, le=1.0)
-    repeat_penalty: float = Field(_DEFAULTS.repeat_penalty, gt=0.0)
-    seed: int = Field(_DEFAULTS.seed, ge=0, description="the same seed draws the same sample")
     stop: list[str] | None = Field(None, description="strings that end every answer")
     timeout: float | None = Field(None, gt=0.0, description="seconds for one answer")
+    reasoning: bool | None = Field(
+        None, description="whether to think first, where the template asks; None: its default"
+    )
+    logprobs: bool = Field(False, description="log-probabilities in `response_metadata`")
+    top_logprobs: int | None = Field(None, ge=0, le=64, description="of the likeliest tokens, too")
+    adapters: list[AdapterLike] | None = Field(
+        None, description="LoRA adapters: paths, or {path, scale}"
+    )
+    priority: Priority = Field(Priority.ANSWER, description="which calls go first")
+    overflow: Literal["stop", "shift"] = Field(
+        "stop", description="at the context's end: stop, or forget the oldest turns and go on"
+    )
+    keep: int | None = Field(
+        None, ge=0, description="tokens that a shift never forgets; None: system text and tools"
+    )
+    cache_tokens: int | None = Field(
+        _ENGINE.cache, ge=256, description="tokens kept for all callers; None: twice the context"
+    )
+    parallel: int = Field(_ENGINE.parallel, ge=1, description="calls that are written at once")
+    queue: int = Field(_ENGINE.queue, ge=0, description="calls that may wait")
     threads: int | None = Field(None, ge=1, description="default: the physical cores")
+    batch_tokens: int | None = Field(
+        _ENGINE.batch, ge=1, description="tokens read in one pass; None: the backend's default"
+    )
     gpu_layers: int = Field(_DEFAULTS.gpu_layers, ge=-1)
-    flash_attention: bool = _DEFAULTS.flash_attention
+    flash_attention: bool | None = _DEFAULTS.flash_attention
     repack: bool = _DEFAULTS.repack
+    cache_type: Literal["f16", "q8_0"] = _ENGINE.cache_type
+    speculate: int = Field(_ENGINE.speculate, ge=0, description="tokens guessed ahead; 0: none")
     streaming: bool = Field(False, description="`invoke` streams to callbacks, too")
     max_retries: int | None = Field(None, description="accepted; a local call is not retried")
     api_key: SecretStr | None = Field(None, description="accepted; a local model wants none")
@@ -101,12 +126,12 @@ class ChatLlama(BaseChatModel):
     @classmethod
     def from_settings(cls, settings: Settings) -> ChatLlama:
         """Make the chat model that the settings of a home folder describe."""
-        fields = settings.model.model_dump(exclude={"name", "embedder"})
+        fields = settings.model.model_dump(exclude={"name", "embedder", "base_url", "api_key"})
         chat = cls(model=settings.model.name, **fields)
         chat._settings = settings
         return chat
 
-    # Counting and choosing
+    # Counting
 
     def get_token_ids(self, text: str) -> list[int]:
         """Split a text into the model's own tokens."""
@@ -116,46 +141,170 @@ class ChatLlama(BaseChatModel):
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
     ) -> int:
         """Count the tokens of a conversation as the model will read it, markup included."""
-        engine = self._engine(self.model)
-        return len(engine.vocabulary.encode(_template(engine).render(messages)))
+        shown = [convert_to_openai_tool(tool) for tool in tools or ()]
+        call = prepare(self, messages, None, {**kwargs, "tools": shown})
+        return len(call.request.tokens)
 
-    def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> dict[str, float]:
+    # Choosing
+
+    def choose(
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        adapters: Sequence[AdapterLike] | None = None,
+    ) -> Choices:
         """Weigh possible beginnings of the answer, by the model's own probabilities.
 
         Args:
             messages: the conversation.
             options: at least one; options of several tokens are scored token by token.
+            model: another one than this.
+            adapters: others than this model's.
 
         Returns:
-            The probability of each option among the options; they add up to 1.
+            The probability of each option among the options; they add up to 1. Its `usage`
+            says what it cost.
 
         Raises:
             ValueError: no options, an empty one, or one given twice.
         """
-        engine, tokens, choices = self._prepare_choice(messages, options)
-        job, future = engine.choose(Choice(tokens, choices))
-        try:
-            return _weights(options, future.result(self.timeout))
-        except TimeoutError:
-            raise timed_out(self.timeout) from None
-        finally:
-            job.cancel()
+        return self.choose_many([messages], options, model=model, adapters=adapters)[0]
 
     async def achoose(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
-    ) -> dict[str, float]:
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        adapters: Sequence[AdapterLike] | None = None,
+    ) -> Choices:
         """Weigh possible beginnings of the answer, as `choose` does."""
-        prepared = await asyncio.to_thread(self._prepare_choice, messages, options)
-        engine, tokens, choices = prepared
-        job, future = engine.choose(Choice(tokens, choices))
-        try:
-            async with asyncio.timeout(self.timeout):
-                weights: Weights = await asyncio.wrap_future(future)
-                return _weights(options, weights)
-        except TimeoutError:
-            raise timed_out(self.timeout) from None
-        finally:
-            job.cancel()
+        found = await self.achoose_many([messages], options, model=model, adapters=adapters)
+        return found[0]
+
+    def choose_many(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        adapters: Sequence[AdapterLike] | None = None,
+    ) -> list[Choices]:
+        """Weigh the same options after many conversations, all at once.
+
+        The model reads what the conversations begin with alike once: put what differs last.
+
+        Args:
+            prompts: the conversations.
+            options: as for `choose`.
+            model: another one than this.
+            adapters: others than this model's.
+
+        Returns:
+            What `choose` returns, for each conversation.
+        """
+        wishes = {"model": model, "adapters": adapters}
+        return self._choosing(prompts, options, wishes).invoke(_traced(prompts, options))
+
+    async def achoose_many(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+        adapters: Sequence[AdapterLike] | None = None,
+    ) -> list[Choices]:
+        """Weigh the same options after many conversations, as `choose_many` does."""
+        wishes = {"model": model, "adapters": adapters}
+        return await self._choosing(prompts, options, wishes).ainvoke(_traced(prompts, options))
+
+    def _choosing(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        wishes: Mapping[str, Any],
+    ) -> Runnable[dict[str, Any], list[Choices]]:
+        """Return the step that chooses; as a runnable it stands in traces."""
+
+        def ballot() -> Ballot:
+            return self._ballot(prompts, options, wishes)
+
+        def weigh(_: dict[str, Any]) -> list[Choices]:
+            with overflow_as_langchain_has_it():
+                return [choices_of(options, weights) for weights in ballot().result()]
+
+        async def aweigh(_: dict[str, Any]) -> list[Choices]:
+            with overflow_as_langchain_has_it():
+                found = await (await asyncio.to_thread(ballot)).aresult()
+                return [choices_of(options, weights) for weights in found]
+
+        return RunnableLambda(weigh, aweigh, name="choose")
+
+    def _ballot(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        wishes: Mapping[str, Any],
+    ) -> Ballot:
+        if not options or not all(options) or len(set(options)) < len(options):
+            raise ValueError("options must be different texts, at least one")
+        engine = self._engine(wishes["model"] or self.model)
+        vocabulary, template = engine.vocabulary, template_of(engine)
+        adapters = adapters_of(wishes["adapters"] or self.adapters)
+        tokens = [vocabulary.tokenize(option) for option in options]
+        choices = [
+            Choice(
+                vocabulary.encode(template.render(messages, reasoning=False)),
+                tokens,
+                adapters=adapters,
+            )
+            for messages in prompts
+        ]
+        return Ballot(engine, choices, self.timeout)
+
+    # Structure
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: ToolChoice = None,
+        parallel_tool_calls: bool = True,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Let the model call tools, in the way its chat template has for that.
+
+        A call that is forced is valid by grammar: the tool is there and its arguments keep
+        to the schema. Where the model is free to call, a grammar binds the call as soon as
+        one begins with the dialect's own mark.
+
+        Args:
+            tools: tools, functions, classes, or schemas in OpenAI's form.
+            tool_choice: `auto` (as None), `none`, `any` or `required` (as True), or a tool by
+                its name.
+            parallel_tool_calls: whether an answer may hold several calls.
+            strict: refuse schemas with something that no grammar keeps, such as a pattern.
+            kwargs: other settings of the calls.
+
+        Raises:
+            ValueError: the choice names no tool of these.
+            ModelError: a call is forced, and no grammar keeps a tool's schema; it names the
+                tool.
+        """
+        shown = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        box = Toolbox.of(shown, tool_choice, parallel=parallel_tool_calls, strict=strict)
+        if box is not None:
+            box.check()
+        return self.bind(
+            tools=shown,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            strict=strict,
+            **kwargs,
+        )
 
     def with_structured_output(
         self,
@@ -166,20 +315,65 @@ class ChatLlama(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Answer with an object of that schema; a grammar keeps the model to it.
+        """Answer with an object of that schema.
 
         Args:
             schema: a pydantic class, a TypedDict, or a JSON Schema.
             include_raw: return `raw`, `parsed` and `parsing_error` instead of the object.
-            method: accepted; all three keep to the schema by the grammar.
-            strict: accepted; the grammar always is.
+            method: `json_schema`: a grammar of the schema holds the answer, and the prompt
+                stays as it is. `function_calling`: the schema is shown to the model as a
+                tool, with its descriptions, and a grammar holds the call. `json_mode`: any
+                JSON object; the prompt must say which one.
+            strict: refuse schemas with something that no grammar keeps, even where pydantic
+                would check it afterwards.
 
         Raises:
             ModelError: the schema has something that no grammar keeps.
         """
         if kwargs:
             raise ValueError(f"unknown arguments: {', '.join(kwargs)}")
-        return structured.constrain(self, schema, method=method, include_raw=include_raw)
+        return structured.constrain(
+            self, schema, method=method, include_raw=include_raw, strict=strict
+        )
+
+    def extract(
+        self,
+        messages: LanguageModelInput,
+        *,
+        schema: dict[str, Any] | type | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Answer in a form that a grammar holds, at the price of generating it.
+
+        Args:
+            messages: the conversation.
+            schema: return an object: a pydantic class, a TypedDict, or a JSON Schema.
+            regex: return a text that matches this from end to end.
+            choices: return one of these texts; `choose` weighs them all instead.
+            settings: of this call.
+
+        Raises:
+            ValueError: not exactly one of the three is given.
+            ModelError: no grammar keeps the schema or the pattern.
+            OutputParserException: the answer was cut short.
+        """
+        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
+        return form.invoke(messages)
+
+    async def aextract(
+        self,
+        messages: LanguageModelInput,
+        *,
+        schema: dict[str, Any] | type | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Answer in a form that a grammar holds, as `extract` does."""
+        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
+        return await form.ainvoke(messages)
 
     # What BaseChatModel asks for
 
@@ -189,13 +383,13 @@ class ChatLlama(BaseChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        names = ("model", "context", "stop", *_CALL_SETTINGS)
-        return {name: getattr(self, name) for name in names}
+        names = ("model", "context", "stop", "max_tokens", "reasoning", "adapters")
+        return {name: getattr(self, name) for name in (*names, *SAMPLING_FIELDS)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = "groundling"
-        params["ls_model_name"] = _name(kwargs.get("model") or self.model)
+        params["ls_model_name"] = shown_name(kwargs.get("model") or self.model)
         return params
 
     def _resolve_model_profile(self) -> ModelProfile:
@@ -207,8 +401,11 @@ class ChatLlama(BaseChatModel):
             audio_inputs=False,
             video_inputs=False,
             text_outputs=True,
-            tool_calling=False,
+            tool_calling=True,
+            tool_choice=True,
+            tool_call_streaming=True,
             structured_output=True,
+            temperature=True,
         )
 
     def _generate(
@@ -218,8 +415,9 @@ class ChatLlama(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = self._prepare(messages, stop, kwargs)
-        return _result(list(call.engine.generate(call.request, self.timeout)), call)
+        call = prepare(self, messages, stop, kwargs)
+        with overflow_as_langchain_has_it():
+            return _result(call, list(call.engine.generate(call.request, call.timeout)))
 
     async def _agenerate(
         self,
@@ -228,10 +426,10 @@ class ChatLlama(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call = await asyncio.to_thread(self._prepare, messages, stop, kwargs)
-        return _result(
-            [chunk async for chunk in call.engine.agenerate(call.request, self.timeout)], call
-        )
+        call = await asyncio.to_thread(prepare, self, messages, stop, kwargs)
+        with overflow_as_langchain_has_it():
+            chunks = call.engine.agenerate(call.request, call.timeout)
+            return _result(call, [chunk async for chunk in chunks])
 
     def _stream(
         self,
@@ -240,9 +438,11 @@ class ChatLlama(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call = self._prepare(messages, stop, kwargs)
-        for chunk in call.engine.generate(call.request, self.timeout):
-            yield _generation_chunk(chunk, call)
+        call = prepare(self, messages, stop, kwargs)
+        reader = call.reader()
+        with overflow_as_langchain_has_it():
+            for chunk in call.engine.generate(call.request, call.timeout):
+                yield from _pieces(reader, chunk)
 
     async def _astream(
         self,
@@ -251,58 +451,30 @@ class ChatLlama(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call = await asyncio.to_thread(self._prepare, messages, stop, kwargs)
-        async for chunk in call.engine.agenerate(call.request, self.timeout):
-            yield _generation_chunk(chunk, call)
+        call = await asyncio.to_thread(prepare, self, messages, stop, kwargs)
+        reader = call.reader()
+        written = call.engine.agenerate(call.request, call.timeout)
+        with overflow_as_langchain_has_it():
+            # Closed here rather than by the garbage collector: the model is to stop at once.
+            async with aclosing(cast("AsyncGenerator[Chunk]", written)) as chunks:
+                async for chunk in chunks:
+                    for piece in _pieces(reader, chunk):
+                        yield piece
 
-    # From messages to tokens
-
-    def _prepare(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> _Call:
-        wishes = dict(kwargs)
-        model = wishes.pop("model", None) or self.model
-        grammar = structured.grammar_of(wishes.pop("response_format", None))
-        unknown = wishes.keys() - set(_CALL_SETTINGS)
-        if unknown:
-            raise ValueError(f"ChatLlama takes no {', '.join(sorted(unknown))} with a call")
-        values = {name: getattr(self, name) for name in _CALL_SETTINGS}
-        values |= {name: value for name, value in wishes.items() if value is not None}
-        most = values.pop("max_tokens") or self.context
-        engine = self._engine(model)
-        template = _template(engine)
-        request = Request(
-            tokens=engine.vocabulary.encode(template.render(messages)),
-            sampling=Sampling(**values, grammar=grammar),
-            max_tokens=most,
-            stop=[*(stop if stop is not None else self.stop or ()), *template.stop],
-        )
-        return _Call(engine, request, _name(model))
-
-    def _prepare_choice(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
-    ) -> tuple[ModelEngine, list[int], list[list[int]]]:
-        if not options or not all(options) or len(set(options)) < len(options):
-            raise ValueError("options must be different texts, at least one")
-        engine = self._engine(self.model)
-        vocabulary = engine.vocabulary
-        tokens = vocabulary.encode(_template(engine).render(messages))
-        return engine, tokens, [vocabulary.tokenize(option) for option in options]
+    # The engine
 
     def _engine(self, model: str) -> ModelEngine:
         path = self._paths.get(model)
         if path is None:
             path = self._paths[model] = self._find(model)
-        return engine_for(
-            path,
-            EngineSettings(
-                context=self.context,
-                threads=self.threads,
-                gpu_layers=self.gpu_layers,
-                flash_attention=self.flash_attention,
-                repack=self.repack,
-            ),
-        )
+        names = {field.name for field in dataclasses.fields(EngineSettings)} - _RENAMED.keys()
+        values = {name: getattr(self, name) for name in names}
+        values |= {name: getattr(self, field) for name, field in _RENAMED.items()}
+        engine = engine_for(path, EngineSettings(**values))
+        if model == self.model and self.profile is not None:
+            self.profile["reasoning_output"] = template_of(engine).thinks
+            self.profile["max_input_tokens"] = engine.context_length
+        return engine
 
     def _find(self, model: str) -> Path:
         from groundling import settings
@@ -318,73 +490,20 @@ class ChatLlama(BaseChatModel):
         return found.path
 
 
-def _template(engine: ModelEngine) -> ChatTemplate:
-    with _templates_lock:
-        template = _templates.get(engine)
-        if template is None:
-            vocabulary = engine.vocabulary
-            template = _templates[engine] = ChatTemplate(
-                engine.chat_template,
-                bos=vocabulary.bos,
-                eos=vocabulary.eos,
-                control_texts=vocabulary.control_texts,
-            )
-        return template
+def _traced(prompts: Sequence[Sequence[BaseMessage]], options: Sequence[str]) -> dict[str, Any]:
+    return {"prompts": [list(messages) for messages in prompts], "options": list(options)}
 
 
-def _name(model: str) -> str:
-    """Return what may be shown of a model: its id, or its file's name without the folder."""
-    return Path(model).name if "/" in model or "\\" in model else model
+def _pieces(reader: AnswerReader, chunk: Chunk) -> Iterator[ChatGenerationChunk]:
+    message: AIMessageChunk | None = reader.read(chunk)
+    if message is not None:
+        info = None
+        if chunk.finish_reason is not None:
+            info = {"finish_reason": message.response_metadata["finish_reason"]}
+        yield ChatGenerationChunk(message=message, generation_info=info)
 
 
-def _weights(options: Sequence[str], weights: Weights) -> dict[str, float]:
-    return dict(zip(options, normalise(weights.logarithms), strict=True))
-
-
-def _usage(chunk: Chunk) -> UsageMetadata | None:
-    usage = chunk.usage
-    if usage is None:
-        return None
-    return UsageMetadata(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-        input_token_details=InputTokenDetails(cache_read=usage.cached_tokens),
-    )
-
-
-def _metadata(chunk: Chunk, call: _Call) -> dict[str, Any]:
-    usage = chunk.usage
-    if usage is None:
-        return {}
-    speed = usage.completion_tokens / usage.decode_seconds if usage.decode_seconds else 0.0
-    return {
-        "model_name": call.model_name,
-        "model_provider": "groundling",
-        "finish_reason": chunk.finish_reason,
-        "prefill_seconds": round(usage.prefill_seconds, 3),
-        "tokens_per_second": round(speed, 1),
-    }
-
-
-def _generation_chunk(chunk: Chunk, call: _Call) -> ChatGenerationChunk:
-    last = chunk.finish_reason is not None
-    message = AIMessageChunk(
-        content=chunk.text,
-        usage_metadata=_usage(chunk),
-        response_metadata=_metadata(chunk, call),
-        chunk_position="last" if last else None,
-    )
-    info = {"finish_reason": chunk.finish_reason} if last else None
-    return ChatGenerationChunk(message=message, generation_info=info)
-
-
-def _result(chunks: list[Chunk], call: _Call) -> ChatResult:
-    last = chunks[-1]
-    message = AIMessage(
-        content="".join(chunk.text for chunk in chunks),
-        usage_metadata=_usage(last),
-        response_metadata=_metadata(last, call),
-    )
-    info = {"finish_reason": last.finish_reason}
+def _result(call: Call, chunks: Sequence[Chunk]) -> ChatResult:
+    message = call.reader().message(chunks)
+    info = {"finish_reason": message.response_metadata["finish_reason"]}
     return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])

@@ -43,8 +43,8 @@ def to_template_messages(
             names |= {call["id"]: call["name"] for call in message.tool_calls}
             if reasoning and (thought := _thought(message)):
                 one["reasoning_content"] = thought
-        if isinstance(message, ToolMessage) and "name" not in one:
-            one |= {"name": names[id] for id in [message.tool_call_id] if id in names}
+        if isinstance(message, ToolMessage) and message.tool_call_id in names:
+            one.setdefault("name", names[message.tool_call_id])
         converted.append(one)
     return converted
 

@@ -52,7 +52,8 @@ def test_settings_reach_the_model() -> None:
     model = ChatLlama.from_settings(made)
     assert (model.model, model.context, model.temperature) == ("x.gguf", 1024, 0.5)
     # Every setting of the model section has a field of the same name.
-    names = set(settings.ModelSettings.model_fields) - {"name", "embedder"}
+    other = {"name", "embedder", "base_url"}
+    names = set(settings.ModelSettings.model_fields) - other
     assert names <= set(ChatLlama.model_fields)
 
 
@@ -220,8 +221,3 @@ def test_an_object_cut_short_is_an_error(chat: ChatLlama) -> None:
 def test_a_schema_that_cannot_be_kept_fails_at_once() -> None:
     with pytest.raises(ModelError, match="patternProperties"):
         ChatLlama().with_structured_output({"properties": {}, "patternProperties": {"a": {}}})
-
-
-def test_tools_are_not_bound_yet() -> None:
-    with pytest.raises(NotImplementedError):
-        ChatLlama().bind_tools([Answer])

@@ -68,6 +68,8 @@ CASES: list[tuple[str, str, str, list[tuple[str, object]]]] = [
         list(BOTH),
     ),
     (QWEN, '```json\n{"name": "add", "arguments": {"a": 1}}\n```\nDone.', "\nDone.", [("add", {"a": 1})]),
+    (QWEN, '{{"name": "add", "arguments": {"a": 1}}', "", [("add", {"a": 1})]),
+    (QWEN, '<tool_call>{{"name": "add", "arguments": {"a": 1}}}</tool_call>', "", [("add", {"a": 1})]),
     (QWEN, '{"arguments": {"a": 1}, "name": "add"}</tool_call>', "", [("add", {"a": 1})]),
     (QWEN, '<tools>\n{"name": "add", "arguments": {}}\n</tools>', "", [("add", {})]),
     (

@@ -203,8 +203,7 @@ def _spoil(arguments: str) -> str:
             string = True
         elif char in "{[":
             stack.append("}" if char == "{" else "]")
-        elif char in "}]":
-            if not stack or stack.pop() != char:
-                return ""
+        elif char in "}]" and (not stack or stack.pop() != char):
+            return ""
     wrong = "}" if stack and stack[-1] == "]" else "]"
     return ("\\" if escaped else "") + ('"' if string else "") + wrong

@@ -97,6 +97,8 @@ class JsonCall:
         self._held = ""
         self.name: str | None = None
         self.raw = ""
+        # Qwen 2.5's template shows the format with doubled braces, and the model copies them.
+        self.doubled = False
 
     def push(self, char: str) -> Step:
         """Read a character; `bad`: this is no call, or none of a tool that is wanted."""
@@ -118,6 +120,9 @@ class JsonCall:
         if self._phase == "comma":
             self._phase = "key"
             return "in" if char == "," else "bad"
+        if char == "{" and self.raw == "{{":
+            self.doubled = True
+            return "in"
         self._token = char
         return "in" if char == '"' else "bad"
 
@@ -212,8 +217,7 @@ class JsonCalls(Region):
         self._call: JsonCall | None = None
         self._mark = ""
         self._wrong: str | None = None
-        self._tail = ""
-        self._any = False
+        self._any = self._brace = False
 
     @classmethod
     def after(
@@ -231,6 +235,9 @@ class JsonCalls(Region):
             return self._in_call(char)
         if self._mark or any(closing.startswith(char) for closing in self._closings):
             return self._in_mark(char)
+        if char == "}" and self._brace:
+            self._brace = False
+            return "in"
         if char.isspace() or char in self._separators:
             return "in"
         if char == "{":
@@ -245,7 +252,7 @@ class JsonCalls(Region):
         assert self._call is not None
         step = self._call.push(char)
         if step == "end":
-            self._call = None
+            self._brace, self._call = self._call.doubled, None
         elif step == "bad":
             self._wrong = ""
         return "in"
