@@ -1,0 +1,1 @@
+"""What `bench.engine` runs: contenders, workloads, and the tables that come out."""
