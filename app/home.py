@@ -45,10 +45,10 @@ class Home:
 
     @cached_property
     def model(self) -> BaseChatModel:
-        """The configured chat model; its weights are read at its first call."""
-        from groundling.models.chat import ChatLlama
+        """The configured chat model; its weights are read, or its server asked, when called."""
+        from groundling.models.configured import chat_model
 
-        return ChatLlama.from_settings(self.settings)
+        return chat_model(self.settings)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -67,6 +67,12 @@ class ModelSettings(Section):
     """The chat model and how it is run."""
 
     name: str = Field("qwen2.5-coder-1.5b", description="catalogue id, or the path of a GGUF file")
+    base_url: str | None = Field(
+        None,
+        description="an OpenAI-compatible server that runs the chat model instead, "
+        "such as http://127.0.0.1:8080/v1; `model.name` is then its name for the model",
+    )
+    api_key: SecretStr | None = Field(None, description="that server's key")
     embedder: str = Field("minilm-l6", description="catalogue id of the embedding model")
     context: int = Field(4096, ge=256, description="context window, in tokens")
     max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
@@ -89,6 +95,11 @@ class ModelSettings(Section):
         False,
         description="repacked weights: faster decode, slower prefill, 0.6 GB more memory",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else server_address(value)
 
 
 class RetrievalSettings(Section):
@@ -226,6 +237,22 @@ def write(config: Path, name: str, value: str) -> None:
     beside = config.with_suffix(".toml.new")
     beside.write_text(tomli_w.dumps(tree), encoding="utf-8")
     beside.replace(config)
+
+
+def server_address(value: str) -> str:
+    """Return the address of a model server, without the slash at its end.
+
+    Raises:
+        ValueError: it is no http address, or carries a login, which would end up in logs.
+    """
+    address = urlsplit(value.strip())
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("wants an address like http://127.0.0.1:8080/v1")
+    if "@" in address.netloc:
+        raise ValueError("must not carry a login; give the key as model.api_key")
+    if address.query or address.fragment:
+        raise ValueError("must end with its path, such as /v1")
+    return value.strip().rstrip("/")
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -44,10 +44,10 @@ class Resources:
 
     @cached_property
     def model(self) -> BaseChatModel:
-        """The chat model; its weights are read at its first call."""
-        from groundling.models.chat import ChatLlama
+        """The chat model; its weights are read, or its server asked, at its first call."""
+        from groundling.models.configured import chat_model
 
-        return ChatLlama.from_settings(self.settings)
+        return chat_model(self.settings)
 
     @cached_property
     def knowledge(self) -> Knowledge:

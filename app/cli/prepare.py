@@ -20,7 +20,8 @@ def open_home(shell: Shell, *, documents: bool) -> Home:
     """
     wanted = shell.settings.model.name
     home = Home(**shell.flags)
-    chosen = fetch(shell, home, wanted, fallback=True)
+    served = home.settings.model.base_url is not None
+    chosen = wanted if served else fetch(shell, home, wanted, fallback=True)
     if chosen != wanted:
         model = dict(shell.flags.get("model", {}), name=chosen)
         home = Home(**{**shell.flags, "model": model})
