@@ -182,15 +182,27 @@ def load_embedder(installed: InstalledModel) -> Embedder:
     Raises:
         ModelError: the entry's format is one that no embedder here can run.
     """
-    files = installed.paths
-    if installed.entry.format == "onnx":
+    files, entry = installed.paths, installed.entry
+    if entry.format == "gguf" and entry.role in ("embedding", "chat"):
+        from groundling.models.gguf_embedder import GgufEmbedder
+
+        return GgufEmbedder(
+            installed.path,
+            languages=entry.languages,
+            pooling=entry.pooling,
+            normalise=entry.normalise,
+            query_prefix=entry.query_prefix,
+            passage_prefix=entry.passage_prefix,
+        )
+    if entry.format == "onnx":
         model = next((path for name, path in files.items() if name.endswith(".onnx")), None)
         tokenizer = next((path for name, path in files.items() if name.endswith(".json")), None)
         if model and tokenizer:
-            return OnnxEmbedder(model, tokenizer, languages=tuple(installed.entry.languages))
+            return OnnxEmbedder(model, tokenizer, languages=tuple(entry.languages))
     raise ModelError(
-        f"{installed.entry.id} cannot be run as an embedder: {installed.entry.format} files "
-        f"{', '.join(sorted(files))}; an ONNX model and its tokenizer.json are needed.",
+        f"{entry.id} cannot be run as an embedder: it is a {entry.role} model of {entry.format} "
+        f"files {', '.join(sorted(files))}; a GGUF embedder is needed, or an ONNX model and its "
+        "tokenizer.json.",
         hint="groundling config set model.embedder minilm-l6",
     )
 
