@@ -9,29 +9,45 @@ from pathlib import Path
 from groundling.models.calls import EngineSettings, ModelEngine
 from groundling.models.context import OnProgress
 from groundling.models.engine import Engine
+from groundling.models.isolation.supervised import SupervisedEngine
 
-_Key = tuple[str, int, int, EngineSettings]
+_Key = tuple[str, int, int, EngineSettings, bool]
 _engines: dict[_Key, ModelEngine] = {}
 _engines_lock = threading.Lock()
 
 
 def engine_for(
-    path: Path, settings: EngineSettings, on_progress: OnProgress | None = None
+    path: Path,
+    settings: EngineSettings,
+    on_progress: OnProgress | None = None,
+    isolated: bool = False,
 ) -> ModelEngine:
     """Return the engine of that file and those settings, loading it at the first call.
 
     Callers share it; a file that was replaced since is loaded anew. Loads wait for each
     other, so that two of them do not both count on the same free memory.
+
+    Args:
+        path: of a GGUF file.
+        settings: how to run it.
+        on_progress: called with the loaded share, from 0 to 1.
+        isolated: run it in a process of its own, which may crash without this one.
+
+    Raises:
+        ModelFileError: the file is no whole GGUF of a known architecture.
+        ModelTooBig: it does not fit into the free memory; nothing was loaded.
+        EngineCrashed: the process of its own ended while it loaded the file.
     """
+    kind = SupervisedEngine if isolated else Engine
     with _engines_lock:
         try:
             file = path.resolve().stat()
-            key = (str(path.resolve()), file.st_ino, file.st_mtime_ns, settings)
+            key = (str(path.resolve()), file.st_ino, file.st_mtime_ns, settings, isolated)
         except OSError:
-            key = (str(path), 0, 0, settings)
+            key = (str(path), 0, 0, settings, isolated)
         engine = _engines.get(key)
         if engine is None or engine.closed:
-            engine = _engines[key] = Engine.open(path, settings, on_progress)
+            engine = _engines[key] = kind.open(path, settings, on_progress)
         return engine
 
 
