@@ -86,14 +86,20 @@ class ModelSettings(Section):
     )
     repeat_penalty: float = Field(1.0, gt=0.0, description="1 is none")
     seed: int = Field(0, ge=0, description="the same seed gives the same sample")
-    threads: int | None = Field(None, ge=1, description="default: the physical cores")
+    threads: int | None = Field(
+        None, ge=1, description="default: as measured, else the physical cores"
+    )
     gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
     flash_attention: bool = Field(
         True, description="faster with several calls; none changes what another one writes"
     )
-    repack: bool = Field(
-        False,
-        description="repacked weights: faster decode, slower prefill, 0.6 GB more memory",
+    repack: bool | None = Field(
+        None,
+        description="repacked weights: faster decode, often slower prefill, and 0.57 times "
+        "the file more memory; default: as measured, else off",
+    )
+    measure: bool = Field(
+        True, description="measure once, before its first use, how a model runs best here"
     )
 
     @field_validator("base_url")

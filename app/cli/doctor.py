@@ -167,7 +167,7 @@ def _model(settings: Settings, full: bool) -> Iterator[Finding]:
         f"{_size(header.file_bytes)}, the header agrees with the file's length",
     )
     yield from _hash(store, installed, full)
-    made = plan(header, settings.model.context, repack=settings.model.repack)
+    made = plan(header, settings.model.context, repack=bool(settings.model.repack))
     made.check()
     yield Finding("memory", "ok", made.explain())
     if made.context < settings.model.context:

@@ -1,4 +1,4 @@
-"""What a command needs before a graph can run: models on the disk, documents read."""
+"""What a command needs before a graph can run: models here and measured, documents read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from groundling.cli.measuring import measure_once
 from groundling.cli.output import Shell
 from groundling.cli.progress import progress
 from groundling.errors import KnowledgeError, ModelNotFound
@@ -13,7 +14,7 @@ from groundling.home import Home
 
 
 def open_home(shell: Shell, *, documents: bool) -> Home:
-    """Open the home folder with its models there, fetched if need be.
+    """Open the home folder with its models there, fetched and measured if need be.
 
     Args:
         documents: whether the embedding model is needed too.
@@ -25,6 +26,8 @@ def open_home(shell: Shell, *, documents: bool) -> Home:
     if chosen != wanted:
         model = dict(shell.flags.get("model", {}), name=chosen)
         home = Home(**{**shell.flags, "model": model})
+    if not served:
+        measure_once(shell, home.settings, home.models.resolve(chosen).path)
     if documents:
         fetch(shell, home, home.settings.model.embedder)
     return home

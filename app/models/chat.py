@@ -34,6 +34,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 from groundling.errors import ModelError
 from groundling.models import structured
 from groundling.models.answers import AnswerReader
+from groundling.models.calibration import as_measured
 from groundling.models.calling import (
     Call,
     adapters_of,
@@ -107,13 +108,17 @@ class ChatLlama(Sampled, BaseChatModel):
     )
     parallel: int = Field(_ENGINE.parallel, ge=1, description="calls that are written at once")
     queue: int = Field(_ENGINE.queue, ge=0, description="calls that may wait")
-    threads: int | None = Field(None, ge=1, description="default: the physical cores")
+    threads: int | None = Field(
+        None, ge=1, description="None: as measured on this machine, else the physical cores"
+    )
     batch_tokens: int | None = Field(
         _ENGINE.batch, ge=1, description="tokens read in one pass; None: the backend's default"
     )
     gpu_layers: int = Field(_DEFAULTS.gpu_layers, ge=-1)
     flash_attention: bool | None = _DEFAULTS.flash_attention
-    repack: bool = _DEFAULTS.repack
+    repack: bool | None = Field(
+        _DEFAULTS.repack, description="repacked weights; None: as measured here, else off"
+    )
     cache_type: Literal["f16", "q8_0"] = _ENGINE.cache_type
     speculate: int = Field(_ENGINE.speculate, ge=0, description="tokens guessed ahead; 0: none")
     streaming: bool = Field(False, description="`invoke` streams to callbacks, too")
@@ -122,11 +127,13 @@ class ChatLlama(Sampled, BaseChatModel):
 
     _settings: Settings | None = PrivateAttr(None)
     _paths: dict[str, Path] = PrivateAttr(default_factory=dict)
+    _models_path: Path = PrivateAttr(default=Path())
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ChatLlama:
         """Make the chat model that the settings of a home folder describe."""
-        fields = settings.model.model_dump(exclude={"name", "embedder", "base_url", "api_key"})
+        elsewhere = {"name", "embedder", "base_url", "api_key", "measure"}
+        fields = settings.model.model_dump(exclude=elsewhere)
         chat = cls(model=settings.model.name, **fields)
         chat._settings = settings
         return chat
@@ -470,7 +477,8 @@ class ChatLlama(Sampled, BaseChatModel):
         names = {field.name for field in dataclasses.fields(EngineSettings)} - _RENAMED.keys()
         values = {name: getattr(self, name) for name in names}
         values |= {name: getattr(self, field) for name, field in _RENAMED.items()}
-        engine = engine_for(path, EngineSettings(**values))
+        wished = EngineSettings(**{**values, "repack": bool(self.repack)})
+        engine = engine_for(path, as_measured(self._models_path, path, wished, self.repack))
         if model == self.model and self.profile is not None:
             self.profile["reasoning_output"] = template_of(engine).thinks
             self.profile["max_input_tokens"] = engine.context_length
@@ -481,6 +489,7 @@ class ChatLlama(Sampled, BaseChatModel):
         from groundling.models.store import ModelStore
 
         home = self._settings or settings.load()
+        self._models_path = home.models_path
         found = ModelStore(home.models_path, home.download).resolve(model)
         if found.entry.role not in ("chat", "guard"):
             raise ModelError(

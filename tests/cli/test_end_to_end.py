@@ -20,7 +20,7 @@ COMMAND = (sys.executable, "-c", "from groundling.cli import main; main()")
 def ready_home(home_with_models, embedder_files):
     """Return a home folder whose models are there, set up for the small one."""
     (home_with_models / "config.toml").write_text(
-        '[model]\nname = "smollm2-135m"\ncontext = 2048\nmax_tokens = 48\n'
+        '[model]\nname = "smollm2-135m"\ncontext = 2048\nmax_tokens = 48\nmeasure = false\n'
         "[download]\noffline = true\n",
         encoding="utf-8",
     )
