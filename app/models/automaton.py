@@ -16,16 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from groundling.errors import ModelError
-from groundling.models.gbnf import (
-    Characters,
-    Choice,
-    Grammar,
-    Part,
-    Reference,
-    Repeat,
-    Text,
-    parse,
-)  # fmt: skip
+from groundling.models.gbnf import Grammar, parse
+from groundling.models.parts import Characters, Choice, Part, Reference, Repeat, Text
 
 _MOST_CONFIGURATIONS = 20_000
 _EMPTY = 0  # the stack with nothing to return to

@@ -14,11 +14,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from groundling.errors import ModelError
+from groundling.models.parts import (
+    HIGHEST,
+    Characters,
+    Choice,
+    Part,
+    Reference,
+    Repeat,
+    Text,
+    complement,
+    names,
+    states,
+)  # fmt: skip
 
 _MOST_CHARACTERS = 1_000_000
 _MOST_STATES = 400_000
 _DEEPEST = 120
-_HIGHEST = 0x10FFFF
 
 
 @dataclass(frozen=True)
@@ -40,53 +51,13 @@ class Grammar:
             raise _bad("it has no rule named root")
         size = 0
         for rule in rules.values():
-            missing = next((name for name in _names(rule) if name not in rules), None)
+            missing = next((name for name in names(rule) if name not in rules), None)
             if missing is not None:
                 raise _bad(f"there is no rule named {missing!r}")
             size += states(rule)
         if size > _MOST_STATES:
             raise _bad("it is too large", f"{size:,} states; at most {_MOST_STATES:,}")
         _refuse_left_recursion(rules)
-
-
-@dataclass(frozen=True)
-class Text:
-    """These characters, one after the other."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Characters:
-    """One character within any of these ranges of code points, both ends included."""
-
-    ranges: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What the rule of this name says."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Any of these sequences; an empty one matches nothing written."""
-
-    options: tuple[tuple[Part, ...], ...]
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A part from `low` to `high` times; None: without end."""
-
-    part: Part
-    low: int
-    high: int | None
-
-
-Part = Text | Characters | Reference | Choice | Repeat
 
 
 @lru_cache(maxsize=64)
@@ -99,17 +70,6 @@ def parse(text: str) -> Mapping[str, Choice]:
     if any(0xD800 <= ord(c) < 0xE000 for c in text):
         raise _bad("it holds half a surrogate pair")
     return _Parser(text).rules()
-
-
-def states(part: Part) -> int:
-    """Return about how many states a part has when its repetitions are written out."""
-    if isinstance(part, Text):
-        return len(part.text)
-    if isinstance(part, Choice):
-        return 1 + sum(states(item) for option in part.options for item in option)
-    if isinstance(part, Repeat):
-        return (1 + states(part.part)) * max(part.low, part.high or 0, 1)
-    return 1
 
 
 _TOKEN = re.compile(
@@ -210,7 +170,7 @@ def _item(match: re.Match[str]) -> Part:
     if match["literal"]:
         return Text("".join(map(chr, _code_points(match["literal"][1:-1]))))
     if match["class"] == ".":
-        return Characters(((0, _HIGHEST),))
+        return Characters(((0, HIGHEST),))
     body = match["class"][1:-1]
     negated = body.startswith("^")
     ranges = tuple(_ranges(body[negated:]))
@@ -235,19 +195,6 @@ def _ranges(body: str) -> Iterator[tuple[int, int]]:
             yield low, high
 
 
-def complement(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """Return the ranges of every other code point."""
-    found = []
-    following = 0
-    for low, high in sorted(ranges):
-        if low > following:
-            found.append((following, low - 1))
-        following = max(following, high + 1)
-    if following <= _HIGHEST:
-        found.append((following, _HIGHEST))
-    return tuple(found)
-
-
 def _code_points(body: str) -> Iterator[int]:
     for match in _CHARACTER.finditer(body):
         yield _code_point(match)
@@ -261,7 +208,7 @@ def _code_point(match: re.Match[str]) -> int:
     if match["wrong"]:
         raise _bad("it does not parse", match.string[match.start() :])
     point = int(match["x"] or match["u"] or match["U"], 16)
-    if point > _HIGHEST or 0xD800 <= point < 0xE000:
+    if point > HIGHEST or 0xD800 <= point < 0xE000:
         raise _bad("there is no such character", match[0])
     return point
 
@@ -274,17 +221,6 @@ def _repeat(match: re.Match[str], part: Part) -> Repeat:
     if high is not None and high < low:
         raise _bad("a repetition ends before it begins", match[0])
     return Repeat(part, low, high)
-
-
-def _names(part: Part) -> Iterator[str]:
-    if isinstance(part, Reference):
-        yield part.name
-    elif isinstance(part, Repeat):
-        yield from _names(part.part)
-    elif isinstance(part, Choice):
-        for option in part.options:
-            for item in option:
-                yield from _names(item)
 
 
 def _refuse_left_recursion(rules: Mapping[str, Choice]) -> None:

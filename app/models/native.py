@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
-from typing import Any
 
 from groundling.settings import environment
 
@@ -48,34 +46,6 @@ def import_llama() -> ModuleType:
     _kept.append(callback)
     binding.llama_backend_init()
     return binding
-
-
-def import_converter() -> Callable[[dict[str, Any], dict[str, Any]], str]:
-    """Return llama-cpp-python's JSON Schema converter, mended where it writes wrong text.
-
-    It escapes every letter beyond ASCII, leaves quotes and backslashes of constants half
-    escaped, and lets strings hold raw control characters, which JSON forbids. It also loses
-    references inside definitions: the schemas that `$ref`s name are its second argument.
-    """
-    import_llama()
-    converter: Any = importlib.import_module("llama_cpp.llama_grammar")
-
-    class Converter(converter.SchemaConverter):  # type: ignore[misc]
-        def _format_literal(self, literal: str) -> str:
-            text = json.dumps(json.loads(literal), ensure_ascii=False)
-            for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\x7f", "\\x7F")):
-                text = text.replace(raw, escaped)
-            return f'"{text}"'
-
-    def convert(schema: dict[str, Any], references: dict[str, Any]) -> str:
-        work = Converter(prop_order={}, allow_fetch=False, dotall=False, raw_pattern=False)
-        work._refs = references
-        work.visit(schema, "")
-        if "char" in work._rules:
-            work._rules["char"] = work._rules["char"].replace(r'[^"\\]', r'[^"\\\x7F\x00-\x1F]', 1)
-        return str(work.format_grammar())
-
-    return convert
 
 
 @contextmanager
