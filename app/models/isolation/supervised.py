@@ -8,19 +8,16 @@ engine closes, and says why.
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundling.errors import EngineBusy, EngineCrashed, ModelError, ModelFileError, ModelTooBig
+from groundling.errors import EngineCrashed, ModelError, ModelFileError, ModelTooBig
 from groundling.models.calls import (
     Choice,
     Chunk,
@@ -31,9 +28,8 @@ from groundling.models.calls import (
     Sink,
     Weights,
 )
+from groundling.models.isolation.ledger import Ledger, copy
 from groundling.models.isolation.messages import (
-    Begun,
-    Cancel,
     Fault,
     FromChild,
     Load,
@@ -52,40 +48,8 @@ if TYPE_CHECKING:
 # This many crashes within that time, and no new process is started.
 MOST_CRASHES = 5
 CRASH_WINDOW_SECONDS = 60.0
-# A call that was waiting in this many processes that crashed may be why.
-MOST_LIVES = 3
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 4.0
-
-
-@dataclass
-class _Call:
-    """What a caller waits for.
-
-    Args:
-        frame: the call as it is sent; again where it had not begun.
-        told: hears the answers.
-        job: None for a question to the vocabulary.
-        begun: whether a forward pass may have run for it.
-        lives: processes that it was sent to.
-    """
-
-    frame: bytes
-    told: Callable[[FromChild | Exception], None]
-    job: Job | None = None
-    begun: bool = False
-    lives: int = 0
-
-    @property
-    def cancelled(self) -> bool:
-        return self.job is not None and self.job.cancelled
-
-    def tell(self, answer: FromChild | Exception) -> None:
-        """Pass an answer on; a caller that fails over it is alone with that."""
-        try:
-            self.told(answer)
-        except Exception:
-            log.exception("An answer of the model was not taken")
 
 
 class SupervisedEngine(ModelEngine):
@@ -103,10 +67,8 @@ class SupervisedEngine(ModelEngine):
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._numbers = itertools.count(1)
-        self._calls: dict[int, _Call] = {}
+        self._ledger = Ledger()
         self._process: ChildProcess | None = None
-        self._ready = False  # whether calls may be sent to the process
         self._loaded: Future[Ready] = Future()
         self._on_progress: OnProgress | None = None
         self._vocabulary: RemoteVocabulary | None = None
@@ -180,19 +142,20 @@ class SupervisedEngine(ModelEngine):
         return process.pid if process else None
 
     def submit(self, request: Request | Choice, sink: Sink) -> Job:
-        number = next(self._numbers)
-        job = Job(lambda: self._cancel(number))
+        self._check()
+        number = 0
+        job = Job(lambda: self._ledger.cancel(number))
 
         def told(answer: FromChild | Exception) -> None:
             if isinstance(answer, Chunk | Weights | Exception):
                 sink(answer)
 
         try:
-            frame = pack(request, number)
+            number = self._ledger.add(
+                request, told, job, self.settings.queue + self.settings.parallel
+            )
         except ValueError as error:
             sink(error)
-            return job
-        self._send(number, _Call(frame, told, job), self.settings.queue + self.settings.parallel)
         return job
 
     def close(self) -> None:
@@ -216,10 +179,11 @@ class SupervisedEngine(ModelEngine):
                 hint='Start worker processes with the "spawn" method, or load the model in them.',
             )
         if self._why is not None:
-            raise _copy(self._why)
+            raise copy(self._why)
 
     def _ask(self, question: Question) -> FromChild:
         """Ask the child about its vocabulary, and wait for the answer."""
+        self._check()
         future: Future[FromChild] = Future()
 
         def told(answer: FromChild | Exception) -> None:
@@ -228,33 +192,8 @@ class SupervisedEngine(ModelEngine):
             else:
                 future.set_result(answer)
 
-        number = next(self._numbers)
-        self._send(number, _Call(pack(question, number), told))
+        self._ledger.add(question, told)
         return future.result()
-
-    def _send(self, number: int, call: _Call, most: int | None = None) -> None:
-        with self._lock:
-            self._check()
-            if most is not None and len(self._calls) >= most:
-                raise EngineBusy(
-                    f"{len(self._calls)} calls are running or waiting for {self.name}.",
-                    hint="Try again later, or raise model.queue.",
-                )
-            self._calls[number] = call
-            if self._ready and self._process is not None:
-                call.lives += 1
-                self._process.send(call.frame)
-
-    def _cancel(self, number: int) -> None:
-        with self._lock:
-            call = self._calls.get(number)
-            if call is None:
-                return
-            if self._ready and self._process is not None:
-                self._process.send(pack(Cancel(), number))
-                return
-            del self._calls[number]
-        call.tell(_cancelled())
 
     # From here on everything runs on the supervising thread.
 
@@ -270,7 +209,7 @@ class SupervisedEngine(ModelEngine):
         assert self._why is not None
         if not self._loaded.done():
             self._loaded.set_exception(self._why)
-        self._end_calls(lambda _: True, self._why)
+        self._ledger.close(self._why)
 
     def _start(self) -> ChildProcess | None:
         identity = _identity(self.path)
@@ -297,13 +236,15 @@ class SupervisedEngine(ModelEngine):
             if isinstance(message, Progress):
                 self._report(message.share)
             elif isinstance(message, Ready):
-                self._welcome(process, message)
+                if not self._loaded.done():
+                    self._loaded.set_result(message)
+                self._ledger.open(process)
             elif isinstance(message, Logged):
                 log.log(message.level, "%s", message.text)
             elif isinstance(message, Fault) and not number:
                 fault = message.error()
             else:
-                self._deliver(number, message)
+                self._ledger.deliver(number, message)
         return fault
 
     def _report(self, share: float) -> None:
@@ -315,31 +256,9 @@ class SupervisedEngine(ModelEngine):
             self._loaded.set_exception(error)
             self._give_up(ModelError(f"The load of {self.name} was stopped."))
 
-    def _welcome(self, process: ChildProcess, ready: Ready) -> None:
-        if not self._loaded.done():
-            self._loaded.set_result(ready)
-        with self._lock:
-            self._ready = True
-            for call in self._calls.values():
-                call.lives += 1
-                process.send(call.frame)
-
-    def _deliver(self, number: int, message: FromChild) -> None:
-        with self._lock:
-            call = self._calls.get(number)
-            if call is None:
-                return
-            if isinstance(message, Begun):
-                call.begun = True
-                return
-            if not isinstance(message, Chunk) or message.finish_reason is not None:
-                del self._calls[number]
-        call.tell(message.error() if isinstance(message, Fault) else message)
-
     def _ended(self, code: int, fault: Exception | None) -> None:
         """Draw the consequences of a child's end."""
         with self._lock:
-            self._ready = False
             self._process = None
         if self._why is not None:
             return
@@ -354,7 +273,7 @@ class SupervisedEngine(ModelEngine):
         crash = EngineCrashed(
             f"The process of {self.name} ended {end} during this call.", hint=hint
         )
-        self._end_calls(lambda call: call.begun or call.lives >= MOST_LIVES, crash)
+        self._ledger.lose(crash)
         if not self._loaded.done():
             self._give_up(
                 EngineCrashed(
@@ -384,19 +303,6 @@ class SupervisedEngine(ModelEngine):
             return 0.0
         return min(_FIRST_PAUSE_SECONDS * 2.0 ** (earlier - 1), _LONGEST_PAUSE_SECONDS)
 
-    def _end_calls(self, wanted: Callable[[_Call], bool], error: Exception) -> None:
-        """Tell the calls that are wanted that nothing more comes."""
-        with self._lock:
-            over = {
-                number: call
-                for number, call in self._calls.items()
-                if call.cancelled or wanted(call)
-            }
-            for number in over:
-                del self._calls[number]
-        for call in over.values():
-            call.tell(_cancelled() if call.cancelled else _copy(error))
-
 
 def _identity(path: Path) -> tuple[int, ...]:
     try:
@@ -404,12 +310,3 @@ def _identity(path: Path) -> tuple[int, ...]:
     except OSError:
         return ()  # the child says what is wrong
     return file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns
-
-
-def _cancelled() -> ModelError:
-    return ModelError("The call was cancelled.")
-
-
-def _copy(error: Exception) -> Exception:
-    # One error raised in several threads would mix their tracebacks.
-    return Fault.of(error).error()
