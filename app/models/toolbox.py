@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from groundling.errors import ModelError
-from groundling.models.dialects import MOST_CALLS, Dialect, Tool, calls_grammar
+from groundling.models.dialects import MOST_CALLS, Dialect, Tool
 from groundling.models.dialects.generic import Generic
 from groundling.models.grammar import Grammar
 
 ToolChoice = str | bool | Mapping[str, Any] | None
+
+
+class _Limits(TypedDict):
+    most: int
+    strict: bool
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Toolbox:
             ModelError: a call is forced or strict, and no grammar keeps a tool's schema.
         """
         if self.forced or self.strict:
-            calls_grammar(Generic().frame, self.tools, most=self.most, strict=self.strict)
+            Generic().grammar(self.tools, strict=self.strict)
 
     def constraint(
         self, dialect: Dialect, answer: Grammar | None = None
@@ -82,23 +87,18 @@ class Toolbox:
         Raises:
             ModelError: a tool's schema has something that no grammar keeps.
         """
-        frame = dialect.frame
+        limits = _Limits(most=self.most, strict=self.strict)
         if self.forced or answer is not None:
             free = None if self.forced else answer
-            return calls_grammar(
-                frame, self.tools, most=self.most, strict=self.strict, answer=free
-            ), None
-        if not frame.opening:
+            return dialect.grammar(self.tools, **limits, answer=free), None
+        if not dialect.frame.opening:
             return None, None
         try:
-            grammar = calls_grammar(
-                frame, self.tools, most=self.most, strict=self.strict, begun=True
-            )
+            return dialect.grammar(self.tools, **limits, begun=True), dialect.frame.opening
         except ModelError:
             if self.strict:
                 raise
             return None, None  # the model may call freely; its arguments are checked later
-        return grammar, frame.opening
 
 
 def _choice(

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from groundling.models.dialects.composing import Frame
+from groundling.models.dialects.composing import MOST_CALLS, Frame, calls_grammar
 from groundling.models.dialects.events import Tool
 from groundling.models.dialects.parsing import Opener, Parser
+from groundling.models.grammar import Grammar
 
 
 class Dialect(ABC):
@@ -16,6 +17,7 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     pythonic: ClassVar[bool] = False
+    most: ClassVar[int] = MOST_CALLS
 
     @staticmethod
     @abstractmethod
@@ -35,6 +37,25 @@ class Dialect(ABC):
     def __init__(self, source: str = "") -> None:
         self.source = source
 
-    def parser(self, tools: Sequence[Tool], most: int | None = None) -> Parser:
-        """Return a parser of one answer."""
-        return Parser(tools, self.marks, most=most, pythonic=self.pythonic)
+    def parser(self, tools: Sequence[Tool], most: int = MOST_CALLS) -> Parser:
+        """Return a parser of one answer with no more calls than that."""
+        return Parser(tools, self.marks, most=min(most, self.most), pythonic=self.pythonic)
+
+    def grammar(
+        self,
+        tools: Sequence[Tool],
+        *,
+        most: int = MOST_CALLS,
+        strict: bool = False,
+        begun: bool = False,
+        answer: Grammar | None = None,
+    ) -> Grammar:
+        """Return the grammar of calls of these tools, at least one; see `calls_grammar`."""
+        return calls_grammar(
+            self.frame,
+            tuple(tools),
+            most=min(most, self.most),
+            strict=strict,
+            begun=begun,
+            answer=answer,
+        )

@@ -14,16 +14,21 @@ _INSTRUCTION = """\
 You can call these functions:
 {tools}
 
-To call one, write this and nothing else, once for each call:
+To call one, answer with nothing but this:
 <tool_call>
 {{"name": "the function's name", "arguments": {{the arguments as JSON}}}}
 </tool_call>"""
 
 
 class Generic(Hermes):
-    """Hermes' marks, with a description of their own for the system prompt."""
+    """Hermes' marks, with a description of their own for the system prompt.
+
+    One call in an answer: a model that was not trained to call tools goes on calling the
+    same one until its tokens are spent.
+    """
 
     name = "generic"
+    most = 1
 
     @staticmethod
     def writes(source: str) -> bool:
