@@ -53,6 +53,11 @@ def measure_and_save(
 
     with _progress(shell, path.stat().st_size) as report:
         calibration = measure(path, engine, report)
+    if not calibration.quiet:
+        shell.warn(
+            f"other work left {calibration.share:.0%} of the processors for it, too little to "
+            "compare; the safe default is used. On an idle machine: groundling model measure"
+        )
     return calibration, save(models_folder, calibration)
 
 

@@ -184,6 +184,7 @@ def measure(shell: Shell, name: str | None) -> None:
         {
             "model": found.entry.id,
             "rows": [as_json(row, calibration.chosen) for row in calibration.rows],
+            "share_of_processors": round(calibration.share, 2),
             "skipped": list(calibration.skipped),
             "path": str(place),
         },

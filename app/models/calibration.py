@@ -30,6 +30,8 @@ _WRITTEN_ALONE = 80
 _WRITTEN_TOGETHER = 40
 # Less is within what two measurements of one candidate differ, and not worth the memory.
 _GAIN = 0.05
+# With less of the processors than this, what differed was the other work.
+_QUIET = 0.6
 
 
 class Row(BaseModel):
@@ -109,6 +111,7 @@ class Calibration(BaseModel):
     Args:
         key: what it holds for.
         rows: at least one; the first is the safe default.
+        share: of the time that its threads wanted, what they got: 1 on an idle machine.
         skipped: why a candidate was not tried, for a person.
     """
 
@@ -116,12 +119,18 @@ class Calibration(BaseModel):
 
     key: Key
     rows: tuple[Row, ...] = Field(min_length=1)
+    share: float = Field(1.0, ge=0, le=1)
     skipped: tuple[str, ...] = ()
 
     @property
+    def quiet(self) -> bool:
+        """Whether other work left enough of the machine for the rows to be compared."""
+        return self.share >= _QUIET
+
+    @property
     def chosen(self) -> Row:
-        """The row to run with."""
-        return choose(self.rows)
+        """The row to run with: the safe default where other work was in the way."""
+        return choose(self.rows) if self.quiet else self.rows[0]
 
 
 def choose(rows: Sequence[Row]) -> Row:

@@ -83,7 +83,10 @@ def measure(
         best = choose(course.rows()).threads if alone else candidates[0].threads
         left_out = course.race([_Candidate(False, best), _Candidate(True, best)], seconds / races)
         skipped += [f"repacked weights: {error}" for error in left_out]
-    return Calibration(key=key, rows=tuple(course.rows()), skipped=tuple(skipped))
+    # Threads that wait for a GPU want no processor.
+    share = 1.0 if _on_gpu(settings) else course.share
+    rows = tuple(course.rows())
+    return Calibration(key=key, rows=rows, share=share, skipped=tuple(skipped))
 
 
 def worth_measuring(path: Path, settings: EngineSettings) -> bool:
@@ -122,6 +125,7 @@ class _Course:
         self._turn, self._rounds = turn, rounds
         self._on_progress, self._races = on_progress, races
         self._done = 0.0
+        self._wanted = self._got = 0.0
         self._turns: dict[_Candidate, list[tuple[float, float, float]]] = {}
 
     def race(self, candidates: Sequence[_Candidate], seconds: float) -> list[ModelTooBig]:
@@ -152,10 +156,18 @@ class _Course:
                 if number and time.perf_counter() > until:
                     break
                 for candidate, context in contexts.items():
+                    wall, own = time.perf_counter(), time.process_time()
                     turn = _take_turn(context, self._turn)
+                    self._wanted += (time.perf_counter() - wall) * candidate.threads
+                    self._got += time.process_time() - own
                     self._turns.setdefault(candidate, []).append(turn)
                     self._advance(step)
         return left_out
+
+    @property
+    def share(self) -> float:
+        """The processor time of the turns, of what their threads could have used."""
+        return min(1.0, self._got / self._wanted)
 
     def rows(self) -> list[Row]:
         """Return what was measured so far, in the order of the first turns."""
@@ -213,11 +225,14 @@ def _seconds(context: Context, passes: Iterable[Sequence[Span]]) -> float:
     return time.perf_counter() - started
 
 
+def _on_gpu(settings: EngineSettings) -> bool:
+    return read_build().backend != "CPU" and settings.gpu_layers != 0
+
+
 def _reason_against_repack(path: Path, settings: EngineSettings) -> str | None:
-    build = read_build()
-    if build.backend != "CPU" and settings.gpu_layers:
-        return f"repacked weights: they are for the CPU, and {build.backend} computes"
-    if not extra_buffers_safe(read_cpu(), build):
+    if _on_gpu(settings):
+        return f"repacked weights: they are for the CPU, and {read_build().backend} computes"
+    if not extra_buffers_safe(read_cpu(), read_build()):
         return "repacked weights: with this build they crash on this CPU"
     needed, free = needed_memory(path, settings, repack=True), available_memory()
     if needed > free:

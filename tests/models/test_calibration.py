@@ -92,6 +92,14 @@ def test_a_gain_within_the_noise_keeps_the_default() -> None:
     assert choose([DEFAULT, faster(1.06, repack=True)]).repack
 
 
+def test_what_was_measured_beside_much_other_work_decides_nothing(file: Path) -> None:
+    quick = faster(2, repack=True)
+    made = calibrated(file, quick)
+    assert (made.quiet, made.chosen) == (True, quick)
+    disturbed = made.model_copy(update={"share": 0.4})
+    assert (disturbed.quiet, disturbed.chosen) == (False, DEFAULT)
+
+
 def test_an_answer_is_300_tokens_read_80_written_alone_and_40_together() -> None:
     row = Row(repack=False, threads=1, prefill=300, decode=80, together=40, memory=1)
     assert row.answer_seconds == pytest.approx(3)
@@ -286,6 +294,7 @@ def test_each_candidate_is_measured_and_the_progress_ends_at_one(
     assert made.skipped == ()
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
+    assert 0 < made.share <= 1
     assert made.rows[2].memory > made.rows[0].memory
     assert made.key == Key.of(smollm2)
 
@@ -426,8 +435,13 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_question(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(measuring, "measure", QUICK)
+    def disturbed(*arguments: Any) -> Calibration:
+        return QUICK(*arguments).model_copy(update={"share": 0.4})
+
+    monkeypatch.setattr(measuring, "measure", disturbed)
     (home / "models").mkdir(parents=True)
     (home / "models" / FOLDER).write_text("a file where the folder should be")
     open_home(_shell(smollm2), documents=False).close()
-    assert "could not be kept" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "could not be kept" in err
+    assert "other work left 40% of the processors" in err
