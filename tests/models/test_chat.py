@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
+import dataclasses
+import json
+import re
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from langchain_core.exceptions import OutputParserException
+from langchain_core.exceptions import ContextOverflowError, OutputParserException
 from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.tracers.context import collect_runs
 from pydantic import BaseModel, Field, ValidationError
 
 from groundling import settings
 from groundling.errors import ContextOverflow, ModelError, ModelFileError, ModelNotFound
+from groundling.models.calling import prepare
+from groundling.models.calls import Adapter, Priority
 from groundling.models.chat import ChatLlama
 from groundling.models.engines import engine_for
+from groundling.models.sampling import Sampling
 
 HELLO = [SystemMessage("Be brief."), HumanMessage("안녕! Who are you?")]
 GRASS = [HumanMessage("Is grass green? Answer yes or no.")]
@@ -81,6 +87,8 @@ def test_an_answer_says_what_it_cost(chat: ChatLlama) -> None:
     assert reply.usage_metadata["output_tokens"] == 16
     assert reply.response_metadata["finish_reason"] == "length"
     assert reply.response_metadata["tokens_per_second"] > 0
+    timed = ("queued_seconds", "prefill_seconds", "decode_seconds", "drafted_tokens")
+    assert all(reply.response_metadata[name] >= 0 for name in timed)
 
 
 @pytest.mark.model
@@ -134,25 +142,39 @@ def test_choose_gives_probabilities(chat: ChatLlama) -> None:
             chat.choose(GRASS, options)
 
 
+LONG = {"max_tokens": 400, "temperature": 1.0, "logit_bias": {2: -100.0, 0: -100.0}}
+
+
 @pytest.mark.model
-async def test_a_cancelled_task_stops_the_model(chat: ChatLlama) -> None:
+@pytest.mark.parametrize("way", ["ainvoke", "astream", "abandoned astream", "abandoned stream"])
+async def test_nobody_waits_and_the_model_stops(chat: ChatLlama, way: str) -> None:
     await chat.ainvoke("hello", max_tokens=1)
-    started = asyncio.Event()
+    totals = chat._engine(chat.model).totals
+    before = totals.passes
+    if way == "abandoned stream":
+        next(chat.stream("Tell me a story.", **LONG))
+    elif way == "abandoned astream":
+        async for _ in (stream := chat.astream("Tell me a story.", **LONG)):
+            break
+        await stream.aclose()
+    else:
+        started = asyncio.Event()
 
-    async def read() -> None:
-        async for _ in chat.astream("Tell me a very long story.", max_tokens=400, temperature=1.0):
-            started.set()
+        async def read() -> None:
+            if way == "ainvoke":
+                asyncio.get_running_loop().call_later(0.3, started.set)
+                await chat.ainvoke("Tell me a story.", **LONG)
+            async for _ in chat.astream("Tell me a story.", **LONG):
+                started.set()
 
-    task = asyncio.create_task(read())
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    # What the worker had read when it came to the next piece of work.
-    engine = chat._engine(chat.model)
-    read_tokens: Future[int] = Future()
-    engine._submit(lambda context: read_tokens.set_result(len(context._read) if context else -1))
-    assert 0 < await asyncio.wrap_future(read_tokens) < 200
+        task = asyncio.create_task(read())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    # A short call comes to its end after the cancelled one has left.
+    await chat.ainvoke("hello", max_tokens=1)
+    assert totals.passes - before < 200
 
 
 @pytest.mark.model
@@ -165,8 +187,12 @@ async def test_calls_of_one_event_loop_take_turns(chat: ChatLlama) -> None:
 def test_a_question_longer_than_the_context(chat: ChatLlama) -> None:
     with pytest.raises(ContextOverflow, match=r"has \d+ tokens; the context holds 512"):
         chat.invoke("word " * 600)
-    with pytest.raises(ContextOverflow):
+    with pytest.raises(ContextOverflowError):
         asyncio.run(chat.ainvoke("word " * 600))
+    with pytest.raises(ContextOverflowError):
+        list(chat.stream("word " * 600))
+    with pytest.raises(ContextOverflowError):
+        chat.choose([HumanMessage("word " * 600)], ["a", "b"])
 
 
 @pytest.mark.model
@@ -221,3 +247,129 @@ def test_an_object_cut_short_is_an_error(chat: ChatLlama) -> None:
 def test_a_schema_that_cannot_be_kept_fails_at_once() -> None:
     with pytest.raises(ModelError, match="patternProperties"):
         ChatLlama().with_structured_output({"properties": {}, "patternProperties": {"a": {}}})
+
+
+@pytest.mark.model
+def test_the_three_methods_differ(chat: ChatLlama) -> None:
+    roomy = chat.model_copy(update={"max_tokens": 80, "repeat_penalty": 1.1})
+    asked = []
+    for method in ("json_schema", "function_calling", "json_mode"):
+        form = roomy.with_structured_output(AnswerDict, method=method, include_raw=True)
+        raw = form.invoke("What colour is grass? Answer as JSON with colour and sure.")["raw"]
+        asked.append(raw.usage_metadata["input_tokens"])
+        assert bool(raw.tool_calls) == (method == "function_calling")
+        if method != "json_mode":
+            assert form.invoke("What colour is grass?")["parsed"].keys() == {"colour", "sure"}
+        elif raw.response_metadata["finish_reason"] == "stop":
+            assert isinstance(json.loads(raw.text), dict)
+    # Only a tool is shown to the model.
+    assert asked[1] > asked[0] == asked[2]
+    with pytest.raises(ValueError, match="no method"):
+        chat.with_structured_output(AnswerDict, method="telepathy")  # type: ignore[arg-type]
+
+
+@pytest.mark.model
+def test_partial_objects_are_streamed(chat: ChatLlama) -> None:
+    roomy = chat.model_copy(update={"max_tokens": 80, "repeat_penalty": 1.1})
+    for method in ("json_schema", "function_calling"):
+        form = roomy.with_structured_output(AnswerDict, method=method)
+        parts = list(form.stream("What colour is grass?"))
+        assert parts[-1].keys() == {"colour", "sure"}
+        assert len(parts) > 2
+
+
+def test_strict_refuses_what_only_pydantic_would_check() -> None:
+    class Code(BaseModel):
+        code: str = Field(json_schema_extra={"not": {"const": "x"}})
+
+    for method in ("json_schema", "function_calling"):
+        ChatLlama().with_structured_output(Code, method=method)
+        with pytest.raises(ModelError, match="not"):
+            ChatLlama().with_structured_output(Code, method=method, strict=True)
+
+
+@pytest.mark.model
+async def test_extract_by_schema_pattern_and_choice(chat: ChatLlama) -> None:
+    roomy = chat.model_copy(update={"max_tokens": 80, "repeat_penalty": 1.1})
+    assert isinstance(roomy.extract(GRASS, schema=Answer), Answer)
+    assert re.fullmatch("(Yes|No), [0-9]{4}", chat.extract(GRASS, regex="(Yes|No), [0-9]{4}"))
+    assert await chat.aextract(GRASS, choices=["perhaps", "never"]) in ("perhaps", "never")
+    with pytest.raises(ValueError, match="one of"):
+        chat.extract(GRASS, regex="a", choices=["b"])
+    with pytest.raises(OutputParserException, match="cut short"):
+        chat.extract(GRASS, regex="[a-z]{50}", max_tokens=3)
+
+
+@pytest.mark.model
+async def test_many_choices_at_once(chat: ChatLlama) -> None:
+    prompts = [[SystemMessage("Judge " + "a" * 40), HumanMessage(f"{n}?")] for n in range(6)]
+    single = [chat.choose(prompt, ["Yes", "No"]) for prompt in prompts]
+    together = chat.choose_many(prompts, ["Yes", "No"])
+    assert [found.best for found in together] == [found.best for found in single]
+    for one, many in zip(single, await chat.achoose_many(prompts, ["Yes", "No"]), strict=True):
+        assert many["Yes"] == pytest.approx(one["Yes"], abs=0.05)
+        assert many.usage["input_tokens"] == one.usage["input_tokens"]
+    assert sum(found.usage["input_token_details"]["cache_read"] for found in together) > 0
+    assert chat.choose_many([], ["Yes", "No"]) == []
+
+
+@pytest.mark.model
+def test_a_choice_stands_in_traces(chat: ChatLlama) -> None:
+    with collect_runs() as runs:
+        found = chat.choose(GRASS, ["Yes", "No"])
+    (run,) = runs.traced_runs
+    assert (run.name, run.inputs["options"]) == ("choose", ["Yes", "No"])
+    assert run.outputs is not None
+    assert run.outputs["output"] == [found]
+
+
+@pytest.mark.model
+def test_log_probabilities_in_openai_s_shape(chat: ChatLlama) -> None:
+    reply = chat.invoke(HELLO, max_tokens=4, logprobs=True, top_logprobs=2)
+    content = reply.response_metadata["logprobs"]["content"]
+    assert len(content) == 4
+    for token in content:
+        assert token["logprob"] <= 0
+        assert bytes(token["bytes"]).decode("utf-8", "replace") == token["token"]
+        assert len(token["top_logprobs"]) == 2
+    first, *rest = chat.stream(HELLO, max_tokens=4, logprobs=True)
+    streamed = sum(rest, start=first).response_metadata["logprobs"]["content"]
+    assert [token["token"] for token in streamed] == [token["token"] for token in content]
+    assert "logprobs" not in chat.invoke(HELLO, max_tokens=1).response_metadata
+
+
+def test_every_setting_of_the_sampler_is_a_field() -> None:
+    names = {field.name for field in dataclasses.fields(Sampling)} - {"grammar", "grammar_trigger"}
+    assert names <= set(ChatLlama.model_fields)
+    made = ChatLlama(mirostat=2, logit_bias={7: -1.0}).sampling({"typical_p": 0.5, "top_k": None})
+    assert (made.mirostat, made.typical_p, made.top_k) == (2, 0.5, ChatLlama().top_k)
+    assert made.logit_bias == ((7, -1.0),)
+    with pytest.raises(ValidationError, match="mirostat"):
+        ChatLlama(mirostat=3)
+
+
+@pytest.mark.model
+def test_settings_of_a_call_reach_the_engine(chat: ChatLlama, tmp_path: Path) -> None:
+    adapter = {"path": tmp_path / "a.gguf", "scale": 0.5}
+    wishes = {"priority": 2, "adapters": [adapter, "b.gguf"], "logprobs": True, "timeout": 3.0}
+    call = prepare(chat, HELLO, None, {**wishes, "overflow": "shift", "dry_multiplier": 0.8})
+    asked = call.request
+    assert (asked.priority, asked.logprobs, call.timeout) == (Priority.BACKGROUND, 0, 3.0)
+    assert asked.adapters == (Adapter(tmp_path / "a.gguf", 0.5), Adapter(Path("b.gguf")))
+    assert asked.sampling.dry_multiplier == 0.8
+    # The system's text is what a shift never forgets.
+    text = call.engine.vocabulary.text(asked.tokens[: asked.keep], markup=True)
+    assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>")
+    assert "Who" not in text
+    with pytest.raises(ValueError, match="adapter"):
+        prepare(chat, HELLO, None, {"adapters": [{"file": "a"}]})
+
+
+@pytest.mark.model
+async def test_a_model_for_one_call(chat: ChatLlama) -> None:
+    with pytest.raises(ModelNotFound):
+        await chat.ainvoke("hello", model="/nowhere/model.gguf")
+    assert chat.profile is not None
+    chat.invoke("hello", max_tokens=1)
+    assert chat.profile["reasoning_output"] is False
+    assert chat.profile["tool_calling"] is True

@@ -109,6 +109,110 @@ def test_tool_calls_and_results_reach_the_template() -> None:
     assert Part("<|im_end|>", markup=False) in parts
 
 
+CALLS: list[BaseMessage] = [
+    HumanMessage("Add."),
+    AIMessage(
+        "",
+        tool_calls=[
+            {"name": "add", "args": {"a": 1}, "id": "toolu_01"},
+            {"name": "add", "args": {"a": 2}, "id": "123456789"},
+        ],
+    ),
+    ToolMessage("one", tool_call_id="toolu_01"),
+    ToolMessage("two", tool_call_id="123456789"),
+]
+ADD = {"type": "function", "function": {"name": "add", "description": "Adds </s>."}}
+
+
+def test_a_template_without_tools_is_told_in_words() -> None:
+    parts = template().render([SystemMessage("Be brief."), *CALLS], tools=[ADD])
+    told = text(parts)
+    assert told.startswith("<|im_start|>system\nBe brief.\n\n# Tools")
+    assert Part("</s>", markup=False) in parts
+    assert (
+        '<|im_start|>assistant\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "add", "arguments": {"a": 2}}\n</tool_call><|im_end|>\n'
+        "<|im_start|>user\n<tool_response>\none\n</tool_response>\n"
+        "<tool_response>\ntwo\n</tool_response><|im_end|>\n"
+    ) in told
+    assert "# Tools" not in text(template().render(CALLS))
+
+
+def test_ids_as_mistral_wants_them() -> None:
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}"
+        "{% if c.id|length != 9 %}{{ raise_exception('nine characters') }}{% endif %}"
+        "{{ c.id }} {% endfor %}{{ m.tool_call_id }};{% endfor %}{{ tools }}"
+    )
+    _, called, first, second, _ = text(template(source).render(CALLS)).split(";")
+    one, two = called.split()
+    assert (first, second) == (one, two)
+    assert two == "123456789"
+    assert one.isalnum()
+
+
+def test_calls_as_llama_wants_them() -> None:
+    source = (
+        "{% for m in messages %}{% if 'tool_calls' in m %}{% if m.tool_calls|length != 1 %}"
+        "{{ raise_exception('single tool-calls at once') }}{% endif %}"
+        "{{ m.tool_calls[0].function.arguments|tojson }}{% else %}"
+        "{{ m.role }}:{{ m.content }}{% endif %};{% endfor %}{{ tools }}"
+    )
+    rendered = text(template(source).render(CALLS))
+    assert rendered == 'user:Add.;{"a": 1};tool:one;{"a": 2};tool:two;None'
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["'x' + c.function.arguments", "c.function.arguments"],
+    ids=["joined to a text", "printed"],
+)
+def test_arguments_as_text_where_a_template_wants_that(written: str) -> None:
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}"
+        "{{ " + written + " }}{% endfor %}{% endfor %}{{ tools }}"
+    )
+    assert '{"a": 1}' in text(template(source).render(CALLS))
+    # And as an object where it does not.
+    source = source.replace(written, "c.function.arguments.a + 1")
+    assert text(template(source).render(CALLS)) == "23None"
+
+
+def test_results_carry_the_name_of_their_tool() -> None:
+    source = "{% for m in messages %}{{ m.name or '-' }}{% endfor %}{{ tools or '' }}"
+    assert text(template(source).render(CALLS)) == "--addadd"
+
+
+THINKING = (
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}{{ m.reasoning_content or '' }};"
+    "{% endfor %}{% if enable_thinking is not defined or enable_thinking %}<think>\n{% endif %}"
+    "{# </think> #}"
+)
+
+
+def test_thoughts_are_given_back_where_they_are_wanted() -> None:
+    thoughtful = AIMessage("Green.", additional_kwargs={"reasoning_content": "(Grass.)"})
+    blocks = AIMessage(
+        [{"type": "reasoning", "reasoning": "(Sky.)"}, {"type": "text", "text": "B"}]
+    )
+    rendered = text(template(THINKING).render([thoughtful, blocks]))
+    assert rendered == "assistant:Green.(Grass.);assistant:B(Sky.);<think>\n"
+    assert "Grass" not in text(template(QUIET).render([thoughtful]))
+
+
+QUIET = THINKING.replace("{{ m.reasoning_content or '' }}", "")
+
+
+def test_whether_a_prompt_ends_in_thoughts() -> None:
+    made = template(THINKING)
+    asked = [HumanMessage("Hi")]
+    assert made.opens_thinking(made.render(asked))
+    assert not made.opens_thinking(made.render(asked, reasoning=False))
+    # A template that always opens them: they are closed again.
+    made = template("{{ messages[0].content }}<think>\n{# </think> #}")
+    assert text(made.render(asked, reasoning=False)) == "Hi<think>\n\n\n</think>\n\n"
+
+
 def test_text_blocks_are_joined_and_others_refused() -> None:
     blocks: list[str | dict[str, str]] = [{"type": "text", "text": "one "}, "two"]
     assert "one two" in text(template().render([HumanMessage(content=list(blocks))]))
