@@ -106,7 +106,7 @@ class _Rules:
     def _search(self, state: State) -> Iterator[int]:
         """Walk the sorted pieces as the tree that they are; only what is allowed is visited."""
         if state.final:
-            yield from self._pieces.enders
+            yield from self._pieces.vocabulary.enders
         texts, tokens = self._pieces.in_order
         todo: list[tuple[State, int, int, int]] = [(state, 0, len(texts), 0)]
         while todo:
@@ -157,19 +157,12 @@ class Pieces:
         return found
 
     @cached_property
-    def enders(self) -> Sequence[int]:
-        return [token for token in range(self.vocabulary.size) if self.ends(token)]
-
-    @cached_property
     def in_order(self) -> tuple[Sequence[bytes], Sequence[int]]:
         """Texts that a grammar can ask for, sorted, and their tokens."""
-        enders = set(self.enders)
-        pairs = sorted(
-            (piece, token)
-            for token in range(self.vocabulary.size)
-            if token not in enders and (piece := self.piece(token))
-        )
-        return [piece for piece, _ in pairs], [token for _, token in pairs]
+        texts, enders = self.vocabulary.pieces(), self.vocabulary.enders
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        tokens = [token for token in order if texts[token] and token not in enders]
+        return [texts[token] for token in tokens], tokens
 
     def rules(self, grammar: Grammar) -> _Rules:
         """Return a grammar's automaton, compiled once for as long as it is used."""

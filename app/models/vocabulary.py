@@ -92,6 +92,18 @@ class Vocabulary:
             self._pieces[token] = piece
         return piece
 
+    def pieces(self) -> list[bytes]:
+        """Return the bytes of every token, as `piece` does: half a second for 152,000."""
+        found = []
+        room = 256
+        buffer = ctypes.create_string_buffer(room)
+        read, start = self._llama.llama_token_to_piece, ctypes.addressof(buffer)
+        with self.held() as vocab:
+            for token in range(self.size):
+                count = read(vocab, token, buffer, room, 0, False)
+                found.append(ctypes.string_at(start, count) if count >= 0 else None)
+        return [self.piece(n) if piece is None else piece for n, piece in enumerate(found)]
+
     def text(self, tokens: Sequence[int], *, markup: bool = False) -> str:
         """Join tokens into text; bytes that are no UTF-8 become U+FFFD."""
         return b"".join(self.piece(token, markup=markup) for token in tokens).decode(
@@ -102,6 +114,13 @@ class Vocabulary:
         """Tell whether a token ends the text: end of turn, of message, of text."""
         with self.held() as vocab:
             return bool(self._llama.llama_vocab_is_eog(vocab, token))
+
+    @cached_property
+    def enders(self) -> frozenset[int]:
+        """All tokens that end the text: a tenth of a second for 152,000."""
+        ends = self._llama.llama_vocab_is_eog
+        with self.held() as vocab:
+            return frozenset(token for token in range(self.size) if ends(vocab, token))
 
     @cached_property
     def bos(self) -> str:
