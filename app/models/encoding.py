@@ -107,8 +107,9 @@ def dimension_of(header: GgufHeader, pooling: Pooling) -> int:
 def check_encoder_fits(header: GgufHeader, settings: EncoderSettings) -> None:
     """Refuse an encoder that does not fit into what is free now, beside what is loaded.
 
-    Weights; which tokens of a batch see which, as floats of both sizes; the activations of
-    one layer; and the keys and values of one batch where the model keeps a cache.
+    Weights; which tokens of a batch see which, as floats of both sizes; and the activations
+    of one layer. A decoder also keeps keys and values, and llama.cpp computes, and keeps
+    twice, what it would write after each token of the batch.
 
     Raises:
         ModelTooBig: with the arithmetic.
@@ -117,8 +118,10 @@ def check_encoder_fits(header: GgufHeader, settings: EncoderSettings) -> None:
     width = header.embedding_length
     mask = tokens * tokens * (4 + 2)
     activations = tokens * 24 * width * 4
-    cache = sum(header.head_count_kv) * (header.key_length + header.value_length) * 2 * tokens
-    needed = header.tensor_bytes + mask + activations + cache + _FIXED
+    needed = header.tensor_bytes + mask + activations + _FIXED
+    if header.metadata.get(f"{header.architecture}.attention.causal") is not False:
+        values = sum(header.head_count_kv) * (header.key_length + header.value_length)
+        needed += tokens * (values * 2 + 2 * header.vocabulary * 4)
     free = available_memory()
     if needed > free:
         raise ModelTooBig(

@@ -247,9 +247,15 @@ def read_safetensors(path: Path) -> dict[str, Array]:
     return tensors
 
 
+def made_minilm(folder: Path) -> list[Path]:
+    """Return where MiniLM's weights, its vocabulary and the f16 file made of them belong."""
+    blobs = [folder / "blobs" / f"sha256-{file.sha256}" for file in _MINILM]
+    return [*blobs, folder / "all-MiniLM-L6-v2-f16.gguf"]
+
+
 def minilm_sources(folder: Path) -> tuple[Path, Path]:
     """Return MiniLM's weights and its vocabulary, fetched where they are missing."""
-    weights, vocabulary = (folder / "blobs" / f"sha256-{file.sha256}" for file in _MINILM)
+    weights, vocabulary, _ = made_minilm(folder)
     if not (weights.exists() and vocabulary.exists()):
         with Fetcher(folder, DownloadSettings(), Silent()) as fetcher:
             for file in _MINILM:
@@ -287,6 +293,4 @@ def _write(writer: GGUFWriter) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    made = folder / "all-MiniLM-L6-v2-f16.gguf"
-    sources = minilm_sources(folder)
-    print(*sources, made if made.exists() else make_minilm(made, *sources), sep="\n")
+    make_minilm(made_minilm(folder)[2], *minilm_sources(folder))
