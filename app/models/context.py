@@ -23,8 +23,8 @@ from groundling.errors import ModelError, ModelFileError
 from groundling.models.adapters import NO_ADAPTERS, AdapterSet, AdapterStore
 from groundling.models.calls import Adapter, EngineSettings
 from groundling.models.cpu import default_threads, extra_buffers_safe, read_build, read_cpu
-from groundling.models.gguf import GgufHeader, read_gguf
-from groundling.models.memory import OUTPUTS, clamp, plan
+from groundling.models.gguf import read_gguf
+from groundling.models.memory import OUTPUTS, cache_cells, clamp, plan
 from groundling.models.native import import_llama, native_errors
 from groundling.models.sampler import Sampler, read_logits
 from groundling.models.sampling import Sampling
@@ -82,8 +82,12 @@ class Context:
         plan(
             self.header,
             settings.context,
+            cache=settings.cache,
             batch=self.batch,
+            outputs=self.outputs,
             repack=repack,
+            cache_type=settings.cache_type,
+            flash_attention=settings.flash_attention,
         ).check()
         self.llama = import_llama()
         self._file = path.open("rb")
@@ -166,7 +170,7 @@ class Context:
     def _new_context(self, settings: EngineSettings) -> Any:
         llama = self.llama
         params = llama.llama_context_default_params()
-        params.n_ctx = cache_tokens(self.header, settings)
+        params.n_ctx = cache_cells(self.header, settings.context, settings.cache)
         params.n_seq_max = self.sequences
         params.kv_unified = True
         params.n_batch = params.n_ubatch = self.batch
@@ -323,12 +327,6 @@ class _Batch:
         self.count = self.native.n_tokens = at
         self.outputs = int(self._wanted[:at].sum())
         return rows
-
-
-def cache_tokens(header: GgufHeader, settings: EngineSettings) -> int:
-    """Return the tokens that the context holds for all calls together."""
-    length = clamp(header, settings.context)
-    return max(length, settings.cache or 2 * length)
 
 
 def _explain(path: Path, architecture: str, errors: list[str]) -> ModelFileError:

@@ -8,7 +8,8 @@ off): cache exact, buffers never less.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,8 +77,9 @@ class MemoryPlan:
             return
         hint = "Close other programs, or take a smaller model: groundling model list"
         if self.largest_cache >= self.context:
-            cache = self.largest_cache
-            hint = f"A cache of {cache:,} tokens fits: groundling config set model.cache {cache}"
+            smaller = self.largest_cache
+            hint = f"A cache of {smaller:,} tokens fits: "
+            hint += f"groundling config set model.cache_tokens {smaller}"
         elif self.longest_context >= _WORTH_HAVING:
             shorter = self.longest_context
             hint = f"A context of {shorter:,} fits: groundling config set model.context {shorter}"
@@ -127,14 +129,12 @@ def plan(
         return weights + sum(rest(cells)) <= free
 
     cells = cache_cells(header, context, cache)
-    shorter = range(context // _CELLS * _CELLS, 0, -_CELLS)
-    smaller = range(cells, 0, -_CELLS)
     kept, computed = rest(cells)
     return MemoryPlan(
         context=context,
         cells=cells,
-        longest_context=next((n for n in (context, *shorter) if fits(cache_cells(header, n))), 0),
-        largest_cache=next((n for n in smaller if fits(n)), 0),
+        longest_context=_largest(context, lambda tokens: fits(cache_cells(header, tokens))),
+        largest_cache=_largest(cells, fits),
         weights=weights,
         cache=kept,
         compute=computed,
@@ -158,6 +158,16 @@ def cache_cells(header: GgufHeader, context: int, cache: int | None = None) -> i
     context = clamp(header, context)
     wanted = max(context, cache or 2 * context)
     return -(-wanted // _CELLS) * _CELLS
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Return the most tokens that fit: all, or else a multiple of the cache's step."""
+    if fits(most):
+        return most
+    steps = range(most // _CELLS + 1)
+    return (
+        bisect_left(steps, True, lo=1, key=lambda step: not fits(step * _CELLS)) * _CELLS - _CELLS
+    )
 
 
 def _cache(header: GgufHeader, cells: int, cache_type: CacheType) -> int:
