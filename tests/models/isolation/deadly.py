@@ -2,6 +2,7 @@
 
 Run in place of `groundling.models.isolation.child`. A request whose first stop string names
 one of `WAYS` is served like any other until its first forward pass, which that way replaces.
+To be asked for the tokens of one text ends it, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from groundling.models.calls import Choice, Job, Request, Sink
 from groundling.models.context import Context
 from groundling.models.engine import Engine
 from groundling.models.isolation import child
+from groundling.models.vocabulary import Vocabulary
 
 
 def batch_over_the_limit(context: Context) -> None:
@@ -114,7 +116,7 @@ WAYS: dict[str, Callable[[Context], None]] = {
 
 def main() -> None:
     chosen: list[str] = []
-    submit, decode = Engine.submit, Context.decode
+    submit, decode, tokenize = Engine.submit, Context.decode, Vocabulary.tokenize
 
     def submitting(self: Engine, request: Request | Choice, sink: Sink) -> Job:
         if isinstance(request, Request) and request.stop and request.stop[0] in WAYS:
@@ -126,7 +128,13 @@ def main() -> None:
             WAYS[chosen.pop()](self)
         return decode(self, *arguments)  # type: ignore[arg-type]
 
+    def tokenizing(self: Vocabulary, text: str, **options: bool) -> list[int]:
+        if text == "deadly question":
+            os.abort()
+        return tokenize(self, text, **options)
+
     Engine.submit, Context.decode = submitting, decoding  # type: ignore[method-assign]
+    Vocabulary.tokenize = tokenizing  # type: ignore[method-assign]
     child.main()
 
 
