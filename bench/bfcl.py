@@ -5,8 +5,9 @@
 FOLDER holds `BFCL_v4_simple_python.json` and `possible_answer/` of the same name, as the
 Berkeley Function Calling Leaderboard publishes them (Apache-2.0). Each case is asked twice
 through `ChatLlama.bind_tools`, one call wanted: with `tool_choice="required"`, where a
-grammar holds the call, and with `auto`, where the model may also answer in words. *Valid*: one call of a known function whose arguments conform to its
-schema. *Right*: the leaderboard's own comparison (`bench/engines/calls.py`).
+grammar holds the call, and with `auto`, where the model may also answer in words. *Valid*:
+one call of a known function whose arguments conform to its schema. *Right*: the
+leaderboard's own comparison (`bench/engines/calls.py`).
 """
 
 from __future__ import annotations

@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from langchain_core.messages import BaseMessage
 
 from groundling.models.calls import EngineSettings, ModelEngine, Request, Usage
 from groundling.models.cpu import default_threads
 from groundling.models.engine import Engine
 from groundling.models.native import import_llama
+from groundling.models.vocabulary import Vocabulary
 
 
 @dataclass
@@ -164,8 +166,7 @@ class Raw:
         """Yield each likeliest token's bytes, and by how much its logit is ahead of the next."""
         self._read(tokens)
         for _ in range(most):
-            pointer = self._llama.llama_get_logits_ith(self._context, -1)
-            logits = np.ctypeslib.as_array(pointer, (self._size,))
+            logits = self._logits()
             second, first = np.argpartition(logits, -2)[-2:]
             if logits[second] > logits[first]:
                 first, second = second, first
@@ -174,6 +175,23 @@ class Raw:
                 return
             yield self._piece(token), float(logits[first] - logits[second])
             self._decode([token])
+
+    def words(self, text: str) -> list[int]:
+        """Return the tokens of a text alone."""
+        return Vocabulary(self._llama, self._model).tokenize(text)
+
+    def noise(self, tokens: Sequence[int]) -> float:
+        """Return the most that a logit changes when the last 24 tokens are read one by one."""
+        self._read(tokens)
+        together = self._logits().copy()
+        self._read(tokens[:-24])
+        for token in tokens[-24:]:
+            self._decode([token])
+        return float(np.abs(self._logits() - together).max())
+
+    def _logits(self) -> npt.NDArray[np.float32]:
+        pointer = self._llama.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(pointer, (self._size,))
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(256)

@@ -1,9 +1,11 @@
 """Answers at temperature 0, written alone and among others: where they differ, and why.
 
-A forward pass over several sequences adds the same numbers in another order, so that a
-logit changes in its last digits. Where two tokens are that close, the other one is taken,
-and the answers part. The margin between the two likeliest tokens at that place, taken from
-a loop over llama.cpp that shares no code with the engine, tells whether that was it.
+llama.cpp multiplies one token by other kernels than several at once, and those add in
+another order; quantised activations make steps of the last digits, so that logits change
+in the first decimal. Where two tokens are that close, the other one is taken, and the
+answers part. The margin between the two likeliest tokens at that place, and the largest
+change of a logit between the two kinds of kernels (`Raw.noise`), both from a loop over
+llama.cpp that shares no code with the engine, tell whether that was it.
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ def measure(stage: Stage) -> list[Table]:
     table = Table(
         f"Alone and {AT_ONCE} at once, {stage.name}: {len(prompts)} prompts, temperature 0, "
         f"up to {most} tokens",
-        ["prompt", "parts at token", "margin there", "median margin before", "alone", "batched"],
+        ["prompt", "parts at token", "margin there", "rounding", "alone", "batched"],
     )
     raw = Raw(stage.path, SHIPPED)
     try:
@@ -72,29 +74,33 @@ def measure(stage: Stage) -> list[Table]:
             table.add(n, *place(raw, prompts[n], expected[n], found[n], most))
     finally:
         raw.close()
-    margins = [float(row[2]) for row in table.rows if isinstance(row[2], float)]
+    margins = [row[2] for row in table.rows if isinstance(row[2], float)]
+    noises = [row[3] for row in table.rows if isinstance(row[3], float)]
     table.notes.append(f"Identical: {len(prompts) - len(apart)} of {len(prompts)}.")
     if margins:
         table.notes.append(
-            f"Margins of the two likeliest logits where they part: median {median(margins):.3f}, "
-            f"largest {max(margins):.3f}."
+            f"Margins of the two likeliest logits where they part: median {median(margins):.2f}, "
+            f"largest {max(margins):.2f}; a logit moves by up to {max(noises):.2f} between one "
+            "token at a time and several."
         )
     return [table]
 
 
 def place(
     raw: Raw, prompt: list[int], alone: str, batched: str, most: int
-) -> tuple[int, float | None, float | None, str, str]:
-    """Find the token where two answers part, and the margin there."""
+) -> tuple[int, float | None, float, str, str]:
+    """Find the token where two answers part, the margin there, and what rounding can move."""
     letters = common(alone, batched)
-    start = len(alone[:letters].encode())
-    end, margins = 0, []
-    for piece, margin in raw.greedy(prompt, most):
+    # From the beginning of that word on, since both wrote what is before it.
+    begin = max(0, alone.rfind(" ", 0, letters))
+    forced = raw.words(alone[:begin])
+    start = common(alone.encode(), batched.encode())
+    end, margins = len(alone[:begin].encode()), []
+    for piece, margin in raw.greedy([*prompt, *forced], most):
         margins.append(margin)
         end += len(piece)
         if end > start:
             break
     shown = [" ".join(text[letters : letters + 24].split()) for text in (alone, batched)]
-    if not margins:
-        return 0, None, None, shown[0], shown[1]
-    return len(margins), margins[-1], median(margins[:-1]), shown[0], shown[1]
+    least = min(margins, default=None)
+    return len(forced) + len(margins), least, raw.noise(prompt), shown[0], shown[1]
