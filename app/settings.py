@@ -85,7 +85,7 @@ class ModelSettings(Section):
         0.05, ge=0.0, le=1.0, description="least probability, as a share of the likeliest token's"
     )
     repeat_penalty: float = Field(1.0, gt=0.0, description="1 is none")
-    seed: int = Field(0, ge=0, description="the same seed gives the same sample")
+    seed: int = Field(0, ge=0, le=2**32 - 2, description="the same seed gives the same sample")
     threads: int | None = Field(
         None, ge=1, description="default: as measured, else the physical cores"
     )

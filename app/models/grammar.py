@@ -19,6 +19,7 @@ from groundling.models.gbnf import Grammar
 from groundling.models.json_text import (
     CHARACTER,
     COMMA,
+    FORMATS,
     QUOTE,
     RULES,
     SPACE,
@@ -40,7 +41,7 @@ from groundling.models.parts import (
     write,
 )  # fmt: skip
 from groundling.models.regex import choice_grammar, parse_regex, regex_grammar
-from groundling.models.schema import AllowsNothing, Schema, SchemaReader
+from groundling.models.schema import CHECKED, AllowsNothing, Schema, SchemaReader, fits
 
 __all__ = ["Grammar", "any_json", "choice_grammar", "grammar_for", "regex_grammar"]
 
@@ -48,18 +49,6 @@ _MOST_OPTIONS = 20_000
 _LONGEST_RUN = 10_000  # items or characters that are counted
 _MOST_RESIDUES = 200
 _DEEPEST = 100
-_THIRTY_ONE = "0[13578]|1[02]"
-_DATE = (
-    rf"\d{{4}}-(?:(?:{_THIRTY_ONE})-(?:0[1-9]|[12]\d|3[01])"
-    r"|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
-)
-_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
-_FORMATS = {
-    "date": _DATE,
-    "time": _TIME,
-    "date-time": f"{_DATE}T{_TIME}",
-    "uuid": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",
-}
 
 
 def grammar_for(schema: Mapping[str, Any], *, validated: bool = False) -> Grammar:
@@ -180,14 +169,14 @@ class _Writer:
         return either(found)
 
     def _options(self, flat: Schema, where: str) -> Part:
-        options = [value for value in flat["enum"] if _fits(value, flat)]
+        options = [value for value in flat["enum"] if fits(value, flat)]
         if not options:
             raise AllowsNothing(f"An enum without options that fit at {where}.")
         if len(options) > _MOST_OPTIONS:
             raise ModelError(
                 f"{len(options):,} options at {where}; a grammar keeps {_MOST_OPTIONS:,}."
             )
-        kept = {"enum", "type"} | _CHECKED.keys()
+        kept = {"enum", "type"} | CHECKED.keys()
         for key in flat.keys() - kept:
             self._reader.leave_out(f"{key} beside enum", where)
         return either(map(literal, options))
@@ -301,8 +290,8 @@ class _Writer:
                 inner = in_string(parse_regex(expression, anywhere=True))
             except ModelError as error:
                 self._reader.leave_out(f"pattern={expression!r} ({error})", where)
-        if inner is None and flat.get("format") in _FORMATS:
-            inner = in_string(parse_regex(_FORMATS[flat["format"]]))
+        if inner is None and flat.get("format") in FORMATS:
+            inner = in_string(parse_regex(FORMATS[flat["format"]]))
         if inner is not None:
             if low or high is not None:
                 self._reader.leave_out("a length beside a pattern", where)
@@ -390,35 +379,3 @@ def _next_integer(bound: Bound) -> int:
     while floor < bound.value or (bound.open and floor == bound.value):
         floor += 1
     return floor
-
-
-_CHECKED: dict[str, Callable[[Any, Any], bool]] = {
-    "minimum": lambda value, bound: value >= bound,
-    "maximum": lambda value, bound: value <= bound,
-    "exclusiveMinimum": lambda value, bound: value > bound,
-    "exclusiveMaximum": lambda value, bound: value < bound,
-    "minLength": lambda value, bound: len(value) >= bound,
-    "maxLength": lambda value, bound: len(value) <= bound,
-}
-_PYTHON = {
-    "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
-    "number": (int, float), "integer": int,
-}  # fmt: skip
-
-
-def _fits(value: Any, flat: Schema) -> bool:
-    """Tell whether an option of an enum satisfies the type and the bounds beside it."""
-    kind = flat.get("type")
-    if kind == "integer" and isinstance(value, float):
-        return value == int(value)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is not None:
-        if kind in ("number", "integer") and not is_number:
-            return False
-        if not isinstance(value, _PYTHON[kind]):  # type: ignore[arg-type]
-            return False
-    for key, check in _CHECKED.items():
-        right = isinstance(value, str) if key.endswith("Length") else is_number
-        if key in flat and right and not check(value, flat[key]):
-            return False
-    return True

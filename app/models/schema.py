@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -278,3 +279,36 @@ def _merge_arrays(left: Schema, right: Schema) -> Schema:
 
 def _same(left: object, right: object) -> bool:
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
+
+
+# What is asked of an enum's options, too.
+CHECKED: dict[str, Callable[[Any, Any], bool]] = {
+    "minimum": lambda value, bound: value >= bound,
+    "maximum": lambda value, bound: value <= bound,
+    "exclusiveMinimum": lambda value, bound: value > bound,
+    "exclusiveMaximum": lambda value, bound: value < bound,
+    "minLength": lambda value, bound: len(value) >= bound,
+    "maxLength": lambda value, bound: len(value) <= bound,
+}
+_PYTHON = {
+    "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
+    "number": (int, float), "integer": int,
+}  # fmt: skip
+
+
+def fits(value: Any, flat: Schema) -> bool:
+    """Tell whether an option of an enum satisfies the type and the bounds beside it."""
+    kind = flat.get("type")
+    if kind == "integer" and isinstance(value, float):
+        return value == int(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is not None:
+        if kind in ("number", "integer") and not is_number:
+            return False
+        if not isinstance(value, _PYTHON[kind]):  # type: ignore[arg-type]
+            return False
+    for key, check in CHECKED.items():
+        right = isinstance(value, str) if key.endswith("Length") else is_number
+        if key in flat and right and not check(value, flat[key]):
+            return False
+    return True

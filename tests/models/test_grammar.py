@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import json
 import random
+from calendar import isleap
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -506,6 +508,14 @@ def test_a_definition_and_a_property_of_one_name_stay_apart() -> None:
 def test_any_json_object() -> None:
     assert any_json() is any_json()
     assert not accepts(Automaton(any_json()), "[]")
+
+
+@given(st.dates(date(1000, 1, 1)), st.integers(1000, 9999))
+def test_dates_are_those_of_the_calendar(day: date, year: int) -> None:
+    automaton = Automaton(grammar_for({"type": "string", "format": "date"}))
+    assert accepts(automaton, f'"{day.isoformat()}"')
+    assert accepts(automaton, f'"{year}-02-29"') == isleap(year)
+    assert not accepts(automaton, f'"{year}-04-31"')
 
 
 @given(
