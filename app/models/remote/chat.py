@@ -22,46 +22,48 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput, Mo
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from groundling.errors import ModelError
 from groundling.models import structured
-from groundling.models.remote_choice import weigh_by_listing, weigh_exactly
-from groundling.models.remote_http import Ask, Dialogue, Endpoint, Json
-from groundling.models.remote_server import (
-    EXTRAS,
+from groundling.models.choosing import Choices
+from groundling.models.remote.choice import choose_by_listing, choose_exactly
+from groundling.models.remote.http import Dialogue, Endpoint, Json
+from groundling.models.remote.request import streamed, write_request
+from groundling.models.remote.server import (
     Capabilities,
     estimate,
     prompt_tokens,
     recognise,
     tokenize,
 )
-from groundling.models.remote_tools import chosen, held, plain
-from groundling.models.remote_wire import Answer, result_of, to_wire
+from groundling.models.remote.tools import chosen
+from groundling.models.remote.wire import Answer, result_of, to_wire
+from groundling.models.sampled import SAMPLING_FIELDS, Sampled
 from groundling.settings import ModelSettings, Settings, server_address
 
 _DEFAULTS = ModelSettings.model_construct()
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "max_tokens")
-_OPENAI = ("temperature", "top_p", "seed", "max_tokens", "logprobs", "top_logprobs")
 _CALL_SETTINGS = {
-    *_SAMPLING, "model", "tools", "tool_choice", "parallel_tool_calls", "response_format",
-    "logprobs", "top_logprobs",
+    *SAMPLING_FIELDS, "max_tokens", "model", "reasoning", "logprobs", "top_logprobs", "tools",
+    "tool_choice", "parallel_tool_calls", "strict", "response_format",
 }  # fmt: skip
 
 
-class ChatRemote(BaseChatModel):
+class ChatRemote(Sampled, BaseChatModel):
     """A chat model that another process or machine runs.
 
-    Sampling settings can also be given with a call: `invoke(…, temperature=1.0)`, and so can
-    `model`.
+    Every setting of the sampler can also be given with a call (`invoke(…, temperature=1.0)`),
+    and so can `model`, `max_tokens`, `logprobs`, `top_logprobs` and `reasoning`. Those that
+    the server does not know are not sent: see `capabilities().sampling`.
 
     Raises (from calls, not from the constructor):
         ModelError: the server cannot be reached, refuses the key, or answers nonsense.
         ModelNotFound: it has no model of that name.
-        ContextOverflow: the prompt is longer than the server's context.
+        ContextOverflow: the prompt is longer than the server's context; it is LangChain's
+            `ContextOverflowError`, too.
         EngineBusy: the server takes no call now.
     """
 
@@ -71,14 +73,13 @@ class ChatRemote(BaseChatModel):
     model: str | None = Field(None, description="default: the first that the server names")
     api_key: SecretStr | None = Field(None, description="sent as a bearer token")
     max_tokens: int | None = Field(_DEFAULTS.max_tokens, ge=1, description="longest answer")
-    temperature: float = Field(_DEFAULTS.temperature, ge=0.0, le=5.0)
-    top_p: float = Field(_DEFAULTS.top_p, gt=0.0, le=1.0)
-    top_k: int = Field(_DEFAULTS.top_k, ge=0, description="0 keeps every token")
-    min_p: float = Field(_DEFAULTS.min_p, ge=0.0, le=1.0)
-    repeat_penalty: float = Field(_DEFAULTS.repeat_penalty, gt=0.0)
-    seed: int = Field(_DEFAULTS.seed, ge=0, description="the same seed draws the same sample")
     stop: list[str] | None = Field(None, description="strings that end every answer")
     timeout: float | None = Field(600.0, gt=0.0, description="seconds for one whole call")
+    reasoning: bool | None = Field(
+        None, description="whether to think first, where the template asks; None: its default"
+    )
+    logprobs: bool = Field(False, description="log-probabilities in `response_metadata`")
+    top_logprobs: int | None = Field(None, ge=0, description="of the likeliest tokens, too")
     streaming: bool = Field(False, description="`invoke` streams to callbacks, too")
     max_retries: int | None = Field(None, ge=0, description="further attempts to connect")
 
@@ -95,8 +96,9 @@ class ChatRemote(BaseChatModel):
         wanted = settings.model
         assert wanted.base_url is not None
         name = None if wanted.name == _DEFAULTS.name else wanted.name
-        sampling = {field: getattr(wanted, field) for field in _SAMPLING}
-        return cls(base_url=wanted.base_url, api_key=wanted.api_key, model=name, **sampling)
+        shared = {"max_tokens", *SAMPLING_FIELDS} & set(ModelSettings.model_fields)
+        values = {field: getattr(wanted, field) for field in shared}
+        return cls(base_url=wanted.base_url, api_key=wanted.api_key, model=name, **values)
 
     # What the server is
 
@@ -154,45 +156,99 @@ class ChatRemote(BaseChatModel):
 
         return self._endpoint.run(count())
 
-    def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> dict[str, float]:
+    def choose(
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+    ) -> Choices:
         """Weigh possible beginnings of the answer, by the model's probabilities.
 
         Args:
             messages: the conversation.
             options: at least one.
+            model: another one than this.
 
         Returns:
-            The probability of each option among the options; they add up to 1. How exact
-            they are, `capabilities().choose` says.
+            The probability of each option among the options; they add up to 1. Its `usage`
+            says what it cost. How exact it is, `capabilities().choose` says.
 
         Raises:
             ValueError: no options, an empty one, or one given twice.
         """
-        return self._endpoint.run(self._choose(messages, options))
+        return self.choose_many([messages], options, model=model)[0]
 
     async def achoose(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
-    ) -> dict[str, float]:
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+    ) -> Choices:
         """Weigh possible beginnings of the answer, as `choose` does."""
-        return await self._endpoint.arun(self._choose(messages, options))
+        return (await self.achoose_many([messages], options, model=model))[0]
 
-    def _choose(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
-    ) -> Dialogue[dict[str, float]]:
+    def choose_many(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+    ) -> list[Choices]:
+        """Weigh the same options after many conversations, one after the other.
+
+        A server keeps what the last prompt began with: put what differs last.
+
+        Args:
+            prompts: the conversations.
+            options: as for `choose`.
+            model: another one than this.
+
+        Returns:
+            What `choose` returns, for each conversation.
+        """
+        return self._choosing(options, model).invoke(_traced(prompts, options))
+
+    async def achoose_many(
+        self,
+        prompts: Sequence[Sequence[BaseMessage]],
+        options: Sequence[str],
+        *,
+        model: str | None = None,
+    ) -> list[Choices]:
+        """Weigh the same options after many conversations, as `choose_many` does."""
+        return await self._choosing(options, model).ainvoke(_traced(prompts, options))
+
+    def _choosing(
+        self, options: Sequence[str], model: str | None
+    ) -> Runnable[dict[str, Any], list[Choices]]:
+        """Return the step that chooses; as a runnable it stands in traces."""
         if not options or not all(options) or len(set(options)) < len(options):
             raise ValueError("options must be different texts, at least one")
+
+        def weigh(asked: dict[str, Any]) -> list[Choices]:
+            endpoint = self._endpoint
+            return [endpoint.run(self._choose(one, options, model)) for one in asked["prompts"]]
+
+        async def aweigh(asked: dict[str, Any]) -> list[Choices]:
+            endpoint = self._endpoint
+            found = []
+            for one in asked["prompts"]:
+                found += [await endpoint.arun(self._choose(one, options, model))]
+            return found
+
+        return RunnableLambda(weigh, aweigh, name="choose")
+
+    def _choose(
+        self, messages: Sequence[BaseMessage], options: Sequence[str], model: str | None
+    ) -> Dialogue[Choices]:
         found = yield from self._capabilities()
-        body: Json = {"messages": to_wire(messages)}
+        wishes = {"model": model or self.model, "reasoning": False}
+        body, _ = write_request(messages, (), wishes, found)
         if found.choose == "exact":
-            prompt = yield from prompt_tokens(self.base_url, body)
-            tokens: list[list[int]] = []
-            for option in options:
-                tokens += [(yield from tokenize(self.base_url, option, special=False))]
-            weights = yield from weigh_exactly(self.base_url, prompt, tokens)
-        else:
-            body["model"] = found.model
-            weights, _ = yield from weigh_by_listing(body, options)
-        return dict(zip(options, weights, strict=True))
+            return (yield from choose_exactly(self.base_url, body, options))
+        return (yield from choose_by_listing(self.base_url, body, options))
 
     # Tools and structure
 
@@ -251,6 +307,45 @@ class ChatRemote(BaseChatModel):
             self, schema, method=method, include_raw=include_raw, strict=strict
         )
 
+    def extract(
+        self,
+        messages: LanguageModelInput,
+        *,
+        schema: dict[str, Any] | type | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Answer in a form that the server's grammar holds, at the price of generating it.
+
+        Args:
+            messages: the conversation.
+            schema: return an object: a pydantic class, a TypedDict, or a JSON Schema.
+            regex: return a text that matches this from end to end.
+            choices: return one of these texts; `choose` weighs them all instead.
+            settings: of this call.
+
+        Raises:
+            ValueError: not exactly one of the three is given.
+            ModelError: no grammar keeps the schema or the pattern, or this server has none.
+            OutputParserException: the answer was cut short.
+        """
+        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
+        return form.invoke(messages)
+
+    async def aextract(
+        self,
+        messages: LanguageModelInput,
+        *,
+        schema: dict[str, Any] | type | None = None,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Answer in a form that the server's grammar holds, as `extract` does."""
+        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
+        return await form.ainvoke(messages)
+
     # What BaseChatModel asks for
 
     @property
@@ -259,7 +354,7 @@ class ChatRemote(BaseChatModel):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
-        names = ("base_url", "model", "stop", *_SAMPLING)
+        names = ("base_url", "model", "stop", "max_tokens", "reasoning", *SAMPLING_FIELDS)
         return {name: getattr(self, name) for name in names}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -271,7 +366,13 @@ class ChatRemote(BaseChatModel):
     def _resolve_model_profile(self) -> ModelProfile:
         # Known without asking; what depends on the server is in `capabilities`.
         return ModelProfile(
-            text_inputs=True, text_outputs=True, tool_calling=True, structured_output=True
+            text_inputs=True,
+            text_outputs=True,
+            tool_calling=True,
+            tool_choice=True,
+            tool_call_streaming=True,
+            structured_output=True,
+            temperature=True,
         )
 
     def _generate(
@@ -281,7 +382,8 @@ class ChatRemote(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._endpoint.run(self._whole(messages, stop, kwargs))
+        # llama.cpp's server notices that a caller is gone only while it streams.
+        return result_of(self._stream(messages, stop, None, **kwargs))
 
     async def _agenerate(
         self,
@@ -290,7 +392,7 @@ class ChatRemote(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await self._endpoint.arun(self._whole(messages, stop, kwargs))
+        return result_of([chunk async for chunk in self._astream(messages, stop, None, **kwargs)])
 
     def _stream(
         self,
@@ -301,7 +403,7 @@ class ChatRemote(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         endpoint = self._endpoint
         body, answer = endpoint.run(self._request(messages, stop, kwargs))
-        for event in endpoint.stream(_streamed(body)):
+        for event in endpoint.stream(streamed(body)):
             yield from answer.feed(event)
         yield from answer.end()
 
@@ -314,19 +416,12 @@ class ChatRemote(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         endpoint = self._endpoint
         body, answer = await endpoint.arun(self._request(messages, stop, kwargs))
-        async with aclosing(endpoint.astream(_streamed(body))) as events:
+        async with aclosing(endpoint.astream(streamed(body))) as events:
             async for event in events:
                 for chunk in answer.feed(event):
                     yield chunk
         for chunk in answer.end():
             yield chunk
-
-    def _whole(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> Dialogue[ChatResult]:
-        body, answer = yield from self._request(messages, stop, kwargs)
-        event = yield Ask("/chat/completions", body)
-        return result_of([*answer.feed(event), *answer.end()])
 
     def _request(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
@@ -335,26 +430,12 @@ class ChatRemote(BaseChatModel):
         unknown = kwargs.keys() - _CALL_SETTINGS
         if unknown:
             raise ValueError(f"ChatRemote takes no {', '.join(sorted(unknown))} with a call")
+        own = {name: getattr(self, name) for name in _CALL_SETTINGS & set(type(self).model_fields)}
+        wishes = own | {name: wish for name, wish in kwargs.items() if wish is not None}
+        self.sampling({name: wishes[name] for name in SAMPLING_FIELDS})  # a wrong value fails here
         found = yield from self._capabilities()
-        wishes = {name: getattr(self, name) for name in _SAMPLING}
-        wishes |= {name: value for name, value in kwargs.items() if value is not None}
-        body: Json = {
-            "model": wishes.get("model") or found.model,
-            "messages": to_wire(messages),
-            "stop": [*(stop if stop is not None else self.stop or ())] or None,
-            **{name: wishes.get(name) for name in _OPENAI},
-            **{sent: wishes[name] for name, sent in EXTRAS[found.server].items()},
-            **_format(wishes.get("response_format"), found),
-        }
-        parser = None
-        if tools := wishes.get("tools"):
-            choice = chosen(tools, wishes.get("tool_choice"))
-            parallel = wishes.get("parallel_tool_calls")
-            if found.server == "llama.cpp":
-                body, parser = held(body, tools, choice, parallel, shown=found.shows_tools)
-            else:
-                body = plain(body, tools, choice, parallel)
-        body = {name: value for name, value in body.items() if value is not None}
+        stops = stop if stop is not None else self.stop or ()
+        body, parser = write_request(messages, stops, wishes, found)
         return body, Answer(self.base_url, parser)
 
     def _token_ids(self, text: str) -> Dialogue[list[int]]:
@@ -367,35 +448,5 @@ class ChatRemote(BaseChatModel):
         return (yield from tokenize(self.base_url, text, special=False))
 
 
-def _streamed(body: Json) -> Ask:
-    wish = {"stream": True, "stream_options": {"include_usage": True}}
-    return Ask("/chat/completions", {**body, **wish})
-
-
-def _format(wanted: Mapping[str, Any] | None, found: Capabilities) -> Json:
-    """Write what the answer must conform to, as the server has it.
-
-    Raises:
-        ModelError: the server keeps to schemas, but not to this.
-        ValueError: there is no such format.
-    """
-    kind = "text" if wanted is None else wanted.get("type")
-    if wanted is None or kind == "text":
-        return {}
-    if kind == "json_schema":
-        # Ours also says who validates the result.
-        inner = {key: value for key, value in wanted["json_schema"].items() if key != "validated"}
-        inner = {"name": "answer", "strict": True, **inner}
-        return {"response_format": {"type": kind, "json_schema": inner}}
-    if kind not in ("regex", "choice"):
-        return {"response_format": dict(wanted)}
-    if found.server == "llama.cpp":
-        grammar = structured.grammar_of(wanted)
-        assert grammar is not None
-        return {"grammar": grammar.text}
-    if found.server == "vLLM":
-        return {"structured_outputs": {kind: wanted[kind]}}
-    raise ModelError(
-        f"This server keeps no answer to a {kind}.",
-        hint="Ask for a JSON Schema with an enum or a pattern, or use llama.cpp's server or vLLM.",
-    )
+def _traced(prompts: Sequence[Sequence[BaseMessage]], options: Sequence[str]) -> dict[str, Any]:
+    return {"prompts": [list(messages) for messages in prompts], "options": list(options)}

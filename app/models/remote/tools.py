@@ -16,7 +16,7 @@ from typing import Any
 from groundling.models.conversation import in_words
 from groundling.models.dialects import MOST_CALLS, Parser, Tool, calls_grammar
 from groundling.models.dialects.generic import Generic
-from groundling.models.remote_http import Json
+from groundling.models.remote.http import Json
 
 _DIALECT = Generic()
 

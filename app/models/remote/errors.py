@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-from groundling.errors import ContextOverflow, EngineBusy, ModelError, ModelNotFound
+from groundling.errors import EngineBusy, ModelError, ModelNotFound
+from groundling.models.calling import PromptTooLong
 
 # llama.cpp's server says it in fields of its own, vLLM and OpenAI in words.
 _OVERFLOW_TYPES = ("exceed_context_size_error", "context_length_exceeded")
@@ -85,7 +86,7 @@ def _detail(body: bytes) -> dict[str, Any]:
     return detail if isinstance(detail, dict) else {"message": str(detail)}
 
 
-def _overflow(detail: dict[str, Any], message: str) -> ContextOverflow | None:
+def _overflow(detail: dict[str, Any], message: str) -> PromptTooLong | None:
     prompt, context = detail.get("n_prompt_tokens"), detail.get("n_ctx")
     if not (isinstance(prompt, int) and isinstance(context, int)):
         words = _OVERFLOW_WORDS.search(message)
@@ -94,7 +95,7 @@ def _overflow(detail: dict[str, Any], message: str) -> ContextOverflow | None:
         context, prompt = int(words[1]), int(words[2])
     elif not {str(detail.get("type")), str(detail.get("code"))} & set(_OVERFLOW_TYPES):
         return None
-    error = ContextOverflow(prompt, context)
+    error = PromptTooLong(prompt, context)
     error.hint = (
         "Shorten the question or the documents, or start the server with a longer context "
         "(llama-server -c; vLLM --max-model-len)."

@@ -7,15 +7,40 @@ from dataclasses import dataclass
 from typing import Literal
 
 from groundling.errors import ModelError, ModelNotFound
-from groundling.models.remote_choice import Exactness
-from groundling.models.remote_errors import nonsense
-from groundling.models.remote_http import Ask, Dialogue, Json
+from groundling.models.remote.errors import nonsense
+from groundling.models.remote.http import Ask, Dialogue, Json
 
-# What OpenAI's interface lacks, by the names that each server gives it.
+_OPENAI = {name: name for name in ("logit_bias", "frequency_penalty", "presence_penalty")}
+# What reaches the sampler besides temperature, top_p and seed, by each server's own names.
 EXTRAS: dict[str, Mapping[str, str]] = {
-    "llama.cpp": {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty"},
-    "vLLM": {"top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"},
-    "other": {},
+    "llama.cpp": {
+        **_OPENAI,
+        "top_k": "top_k",
+        "min_p": "min_p",
+        "typical_p": "typical_p",
+        "top_n_sigma": "top_n_sigma",
+        "repeat_penalty": "repeat_penalty",
+        "repeat_window": "repeat_last_n",
+        "dry_multiplier": "dry_multiplier",
+        "dry_base": "dry_base",
+        "dry_allowed_length": "dry_allowed_length",
+        "dry_window": "dry_penalty_last_n",
+        "dry_breakers": "dry_sequence_breakers",
+        "xtc_probability": "xtc_probability",
+        "xtc_threshold": "xtc_threshold",
+        "dynamic_range": "dynatemp_range",
+        "dynamic_exponent": "dynatemp_exponent",
+        "mirostat": "mirostat",
+        "mirostat_tau": "mirostat_tau",
+        "mirostat_eta": "mirostat_eta",
+    },
+    "vLLM": {
+        **_OPENAI,
+        "top_k": "top_k",
+        "min_p": "min_p",
+        "repeat_penalty": "repetition_penalty",
+    },
+    "other": _OPENAI,
 }
 
 
@@ -28,7 +53,7 @@ class Capabilities:
         model: the name that calls go to.
         context: tokens that a prompt and its answer may have; None where it does not tell.
         shows_tools: whether the model's template knows tools; elsewhere they are told in words.
-        choose: how options are weighed; see `remote_choice`. `likeliest tokens` falls back to
+        choose: how options are weighed; see `remote.choice`. `likeliest tokens` falls back to
             `words` where the server lists none.
         counting: whether tokens are counted by the server's tokenizer or estimated.
         prefix_statistics: whether every answer tells how much of its prompt was not read
@@ -40,7 +65,7 @@ class Capabilities:
     model: str
     context: int | None
     shows_tools: bool
-    choose: Exactness
+    choose: Literal["exact", "likeliest tokens"]
     counting: Literal["exact", "estimated"]
     prefix_statistics: Literal["reported", "if switched on"]
     sampling: tuple[str, ...]

@@ -17,8 +17,8 @@ from langchain_core.messages.utils import convert_to_openai_messages, message_ch
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from groundling.models.dialects import CallArguments, CallStart, Event, Parser, Text
-from groundling.models.remote_errors import nonsense
-from groundling.models.remote_http import Json
+from groundling.models.remote.errors import nonsense
+from groundling.models.remote.http import Json
 
 _OURS = ("reasoning", "thinking", "tool_call", "tool_use", "non_standard", "invalid_tool_call")
 
@@ -125,7 +125,7 @@ class Answer:
         if event.get("model"):
             self._metadata["model_name"] = _base_name(str(event["model"]))
         if event.get("usage"):
-            self._usage = _usage(event["usage"])
+            self._usage = usage_of(event["usage"])
         timings = event.get("timings")
         if timings:
             self._metadata["prefill_seconds"] = round(timings["prompt_ms"] / 1000, 3)
@@ -162,7 +162,8 @@ def _tool_call(number: int, call: Mapping[str, Any]) -> ToolCallChunk:
     )
 
 
-def _usage(usage: Mapping[str, Any]) -> UsageMetadata:
+def usage_of(usage: Mapping[str, Any]) -> UsageMetadata:
+    """Read what a call cost; servers that tell nothing of the cache are not made to."""
     prompt, written = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
     metadata = UsageMetadata(
         input_tokens=prompt, output_tokens=written, total_tokens=prompt + written

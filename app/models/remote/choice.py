@@ -15,44 +15,79 @@ goes on to write. Letter case is not told apart, since the list rarely holds bot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 
 from groundling.models.calls import normalise
-from groundling.models.remote_errors import nonsense
-from groundling.models.remote_http import Ask, Dialogue, Json
-
-Exactness = Literal["exact", "likeliest tokens", "words"]
+from groundling.models.choosing import Choices
+from groundling.models.remote.errors import nonsense
+from groundling.models.remote.http import Ask, Dialogue, Json
+from groundling.models.remote.server import prompt_tokens, tokenize
+from groundling.models.remote.wire import usage_of
 
 _LISTED = 100  # tokens that llama.cpp's server lists; the default models' yes is among them
 _LISTED_ELSEWHERE = 20  # more than that, vLLM and OpenAI refuse
 _FORCED = 10_000.0  # added to a logit: far above any that a model computes
 
 
-def weigh_exactly(
-    base_url: str, prompt: Sequence[int], options: Sequence[Sequence[int]]
-) -> Dialogue[list[float]]:
-    """Ask llama.cpp's server for the probability of each option after the prompt.
+def choose_exactly(base_url: str, body: Json, options: Sequence[str]) -> Dialogue[Choices]:
+    """Ask llama.cpp's server for the probability of each option.
 
-    Returns:
-        Probabilities among the options; they add up to 1.
+    Args:
+        base_url: for errors.
+        body: the conversation, as a chat completion request.
+        options: different texts.
     """
-    logarithms: dict[tuple[int, ...], float] = {(): 0.0}
-    heads: dict[tuple[int, ...], set[int]] = {}
+    prompt = yield from prompt_tokens(base_url, body)
+    ways: list[list[int]] = []
     for option in options:
-        for place, token in enumerate(option):
-            heads.setdefault(tuple(option[:place]), set()).add(token)
+        ways += [(yield from tokenize(base_url, option, special=False))]
+    heads: dict[tuple[int, ...], set[int]] = {}
+    for way in ways:
+        for place, token in enumerate(way):
+            heads.setdefault(tuple(way[:place]), set()).add(token)
+    logarithms: dict[tuple[int, ...], float] = {(): 0.0}
+    cost = _Cost(len(prompt))
     for head, tokens in sorted(heads.items(), key=lambda item: len(item[0])):
-        listed = yield from _next_tokens(base_url, [*prompt, *head], None)
+        listed = yield from _next_tokens(base_url, [*prompt, *head], None, cost)
         for token in tokens:
             if token not in listed:
-                listed |= yield from _next_tokens(base_url, [*prompt, *head], token)
+                listed |= yield from _next_tokens(base_url, [*prompt, *head], token, cost)
             logarithms[(*head, token)] = logarithms[head] + listed[token]
-    return normalise([logarithms[tuple(option)] for option in options])
+    weights = normalise([logarithms[tuple(way)] for way in ways])
+    return cost.choices(dict(zip(options, weights, strict=True)))
+
+
+@dataclass
+class _Cost:
+    """What weighing has cost so far: the prompt once, then a token for each further question."""
+
+    prompt_tokens: int
+    cached_tokens: int | None = None
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, timings: Mapping[str, Any]) -> None:
+        if self.cached_tokens is None:
+            self.cached_tokens = int(timings.get("cache_n") or 0)
+        self.completion_tokens += 1
+        self.seconds += float(timings.get("prompt_ms") or 0.0) / 1000
+
+    def choices(self, weights: Mapping[str, float]) -> Choices:
+        usage = UsageMetadata(
+            input_tokens=self.prompt_tokens,
+            output_tokens=self.completion_tokens,
+            total_tokens=self.prompt_tokens + self.completion_tokens,
+            input_token_details=InputTokenDetails(cache_read=self.cached_tokens or 0),
+        )
+        return Choices(weights, usage, {"prefill_seconds": round(self.seconds, 3)})
 
 
 def _next_tokens(
-    base_url: str, tokens: list[int], forced: int | None
+    base_url: str, tokens: list[int], forced: int | None, cost: _Cost
 ) -> Dialogue[dict[int, float]]:
     body: Json = {
         "prompt": tokens,
@@ -68,6 +103,7 @@ def _next_tokens(
     try:
         [first] = answer["completion_probabilities"]
         found = {int(one["id"]): float(one["logprob"]) for one in (*first["top_logprobs"], first)}
+        cost.add(answer.get("timings") or {})
     except (KeyError, TypeError, ValueError):
         raise nonsense(base_url, str(answer)) from None
     if forced is not None and forced not in found:
@@ -75,35 +111,35 @@ def _next_tokens(
     return found
 
 
-def weigh_by_listing(body: Json, options: Sequence[str]) -> Dialogue[tuple[list[float], Exactness]]:
+def choose_by_listing(base_url: str, body: Json, options: Sequence[str]) -> Dialogue[Choices]:
     """Ask any OpenAI-compatible server for the likeliest first tokens.
 
     Args:
-        body: the chat completion request, without what this function decides.
+        base_url: for errors.
+        body: the conversation, as a chat completion request.
         options: different texts.
-
-    Returns:
-        Probabilities among the options, and how they were found.
     """
     starts = {option.strip().casefold()[:1] for option in options}
+    longest = 4 + max(map(len, options))
     # One token tells options apart that begin differently; others need their own words.
-    most = 1 if len(starts) == len(options) else 4 + max(map(len, options))
-    wish: Json = {
-        "max_tokens": most, "temperature": 0.0, "logprobs": True, "top_logprobs": _LISTED_ELSEWHERE,
-    }  # fmt: skip
-    answer = yield Ask("/chat/completions", {**body, **wish})
-    text, listed = _first_token(answer)
-    if listed:
-        shares = _shares(listed, text, options)
-        if sum(shares) > 0:
-            return [share / sum(shares) for share in shares], "likeliest tokens"
-    if most == 1:
-        wish = {"max_tokens": 4 + max(map(len, options)), "temperature": 0.0}
-        text, _ = _first_token((yield Ask("/chat/completions", {**body, **wish})))
-    return _named(text, options), "words"
+    most = 1 if len(starts) == len(options) else longest
+    body = {**body, "temperature": 0.0}
+    listing = {"max_tokens": most, "logprobs": True, "top_logprobs": _LISTED_ELSEWHERE}
+    answer = yield Ask("/chat/completions", {**body, **listing})
+    text, listed = _first_token(base_url, answer)
+    shares = _shares(listed, text, options)
+    if sum(shares) > 0:
+        weights = [share / sum(shares) for share in shares]
+    else:
+        if most < longest:
+            answer = yield Ask("/chat/completions", {**body, "max_tokens": longest})
+            text, _ = _first_token(base_url, answer)
+        weights = _named(text, options)
+    usage = usage_of(answer.get("usage") or {"prompt_tokens": 0})
+    return Choices(dict(zip(options, weights, strict=True)), usage, {})
 
 
-def _first_token(answer: Json) -> tuple[str, list[tuple[str, float]]]:
+def _first_token(base_url: str, answer: Json) -> tuple[str, list[tuple[str, float]]]:
     """Return an answer's text, and what could have been its first token, with probabilities."""
     try:
         choice: Any = answer["choices"][0]
@@ -114,7 +150,7 @@ def _first_token(answer: Json) -> tuple[str, list[tuple[str, float]]]:
             for one in tokens[0].get("top_logprobs") or ()
         ]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        raise nonsense("The server", str(answer)) from None
+        raise nonsense(base_url, str(answer)) from None
     return text, listed
 
 

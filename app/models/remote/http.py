@@ -25,7 +25,7 @@ from pydantic import SecretStr
 
 from groundling.errors import ModelError
 from groundling.models.calls import timed_out
-from groundling.models.remote_errors import nonsense, refusal, unreachable
+from groundling.models.remote.errors import nonsense, refusal, unreachable
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -115,9 +115,12 @@ class Endpoint:
                 dialogue.close()
 
     def stream(self, ask: Ask) -> Iterator[Json]:
-        """Yield the events of a streamed answer; leaving the loop closes the connection."""
+        """Yield the events of a streamed answer; leaving the loop closes the connection.
+
+        A server that does not stream answers with one event, the whole.
+        """
         deadline = self._deadline()
-        events = _Events(self.base_url)
+        events, body = _Events(self.base_url), bytearray()
         with (
             httpx.Client(
                 transport=httpx.HTTPTransport(verify=_tls(), retries=self._retries),
@@ -128,15 +131,21 @@ class Endpoint:
         ):
             if response.status_code != httpx.codes.OK:
                 raise refusal(self.base_url, ask.path, response.status_code, response.read())
+            whole = _is_whole(response)
             for piece in response.iter_bytes():
                 self._check(deadline)
-                yield from events.feed(piece)
+                if whole:
+                    self._collect(body, piece)
+                else:
+                    yield from events.feed(piece)
+            if whole:
+                yield self._read(ask, response.status_code, bytes(body))
         events.finish()
 
     async def astream(self, ask: Ask) -> AsyncGenerator[Json, None]:
-        """Yield the events of a streamed answer, without blocking the event loop."""
+        """Yield the events of a streamed answer as `stream` does, without blocking the loop."""
         deadline = self._deadline()
-        events = _Events(self.base_url)
+        events, body = _Events(self.base_url), bytearray()
         async with self._aclient() as client:
             with self._network():
                 request = client.build_request(ask.method, self._url(ask), json=ask.body)
@@ -146,16 +155,22 @@ class Endpoint:
                     response = await client.send(request, stream=True)
                 try:
                     if response.status_code != httpx.codes.OK:
-                        body = await response.aread()
-                        raise refusal(self.base_url, ask.path, response.status_code, body)
+                        said = await response.aread()
+                        raise refusal(self.base_url, ask.path, response.status_code, said)
+                    whole = _is_whole(response)
                     pieces = response.aiter_bytes()
                     while True:
                         async with _within(deadline, self._timeout):
                             piece = await anext(pieces, None)
                         if piece is None:
                             break
+                        if whole:
+                            self._collect(body, piece)
+                            continue
                         for event in events.feed(piece):
                             yield event
+                    if whole:
+                        yield self._read(ask, response.status_code, bytes(body))
                 finally:
                     await response.aclose()
         events.finish()
@@ -235,6 +250,11 @@ class Endpoint:
                 f"{error or type(error).__name__}.",
                 hint="Ask again; if it happens again, look at the server's log.",
             ) from error
+
+
+def _is_whole(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("application/json")
 
 
 class _Events:
