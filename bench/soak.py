@@ -55,8 +55,8 @@ from groundling.models.store import ModelStore
 
 THREADS, TASKS = 6, 4
 MOST = 32
-# How much farther apart than the most that rounding moves one logit the two likeliest may be
-# where answers part: two of them move, and the tokens before moved as well.
+# How much farther apart than the most that rounding was seen to move a logit the two likeliest
+# may be where answers part: two of them move, and the tokens before moved as well.
 ROUNDING = 1.5
 PATIENCE_SECONDS = 120.0
 SCHEMA = {
@@ -384,24 +384,27 @@ def report(
     answers.add("compared", found.compared)
     answers.add("other text", sum(found.apart.values()))
     raw = Raw(path, EngineSettings())
-    margins: list[float] = []
     try:
-        for (n, text), count in found.apart.items():
-            where, margin, noise, alone, other = place(
-                raw, expected.prompts[n], expected.texts[n], text, MOST
-            )
-            if margin is None or margin > ROUNDING * noise:
-                wrong.append(
-                    f"prompt {n}: {other!r} instead of {alone!r} from token {where} on "
-                    f"({count} ×; margin {margin}, rounding {noise:.2f})"
-                )
-            else:
-                margins.append(margin)
+        places = [
+            (n, count, place(raw, expected.prompts[n], expected.texts[n], text, MOST))
+            for (n, text), count in found.apart.items()
+        ]
     finally:
         raw.close()
+    rounding = max((noise for _, _, (_, _, noise, _, _) in places), default=0.0)
+    margins: list[float] = []
+    for n, count, (where, margin, _, alone, other) in places:
+        if margin is not None and margin <= ROUNDING * rounding:
+            margins.append(margin)
+        else:
+            wrong.append(
+                f"prompt {n}: {other!r} instead of {alone!r} from token {where} on "
+                f"({count} ×; margin {margin}, rounding {rounding:.2f})"
+            )
     answers.add("different texts among those", len(found.apart))
     answers.add("explained by rounding", len(margins))
     answers.add("largest margin of the two likeliest logits there", max(margins, default=None))
+    answers.add("most that rounding moves a logit", rounding or None)
     answers.add("largest difference of a choice's probability", found.widest)
     if found.widest > 0.1:
         wrong.append(f"a choice's probability is off by {found.widest:.2f}")
