@@ -13,6 +13,7 @@ from groundling.cli.output import Command, Shell, pass_shell
 from groundling.errors import GroundlingError
 
 if TYPE_CHECKING:
+    from groundling.models.cpu import Build
     from groundling.models.embedder import Embedder
     from groundling.models.manifest import InstalledModel
     from groundling.models.store import ModelStore
@@ -118,7 +119,12 @@ def _cpu(settings: Settings, _: bool) -> Iterator[Finding]:
 
 
 def _build(settings: Settings, _: bool) -> Iterator[Finding]:
-    from groundling.models.cpu import extra_buffers_safe, read_build, read_cpu
+    from groundling.models.cpu import (
+        extra_buffers_safe,
+        has_nvidia_driver,
+        read_build,
+        read_cpu,
+    )
     from groundling.settings import environment
 
     try:
@@ -134,6 +140,21 @@ def _build(settings: Settings, _: bool) -> Iterator[Finding]:
     yield Finding("llama.cpp", "ok", build.describe())
     devices = ", ".join(f"{device.name} ({device.description})" for device in build.devices)
     yield Finding("backend", "ok", f"{build.backend}; devices: {devices or 'unknown'}")
+    if build.idle_gpu_backends:
+        yield Finding(
+            "backend",
+            "note",
+            f"llama.cpp was built for {', '.join(build.idle_gpu_backends)} and finds no GPU: "
+            "the CPU does all the work.",
+            "Does the GPU's driver run? For NVIDIA: nvidia-smi",
+        )
+    elif has_nvidia_driver() and not build.gpu_offload:
+        yield Finding(
+            "backend",
+            "note",
+            "Here is an NVIDIA GPU, and llama.cpp was built without CUDA.",
+            "How to build it: docs/gpu.md",
+        )
     if not extra_buffers_safe(read_cpu(), build):
         yield Finding(
             "llama.cpp",
@@ -153,7 +174,24 @@ def _build(settings: Settings, _: bool) -> Iterator[Finding]:
         )
 
 
+def _served(settings: Settings) -> Iterator[Finding]:
+    from groundling.models.remote import ChatRemote
+
+    found = ChatRemote.from_settings(settings).capabilities()
+    yield Finding(
+        "model",
+        "ok",
+        f"{found.model} on {settings.model.base_url} ({found.server}); "
+        f"context: {found.context or 'not told'}; choosing: {found.choose}; "
+        f"counting: {found.counting}",
+    )
+
+
 def _model(settings: Settings, full: bool) -> Iterator[Finding]:
+    if settings.model.base_url is not None:
+        yield from _served(settings)
+        return
+    from groundling.models.cpu import read_build
     from groundling.models.gguf import read_gguf
     from groundling.models.memory import plan
 
@@ -166,6 +204,8 @@ def _model(settings: Settings, full: bool) -> Iterator[Finding]:
         f"{installed.entry.id}: {header.name}, {header.architecture}, "
         f"{_size(header.file_bytes)}, the header agrees with the file's length",
     )
+    layers = _layers(read_build(), settings.model.gpu_layers, header.block_count)
+    yield Finding("layers", "ok", layers)
     yield from _hash(store, installed, full)
     made = plan(header, settings.model.context, repack=bool(settings.model.repack))
     made.check()
@@ -185,6 +225,13 @@ def _embedder(settings: Settings, full: bool) -> Iterator[Finding]:
     installed = store.installed(settings.model.embedder)
     yield Finding("embedder", "ok", f"{installed.entry.id}: {_size(installed.size)}")
     yield from _hash(store, installed, full)
+
+
+def _layers(build: Build, wanted: int, blocks: int) -> str:
+    layers = build.gpu_layers(wanted, blocks)
+    if not build.gpu_offload:
+        return f"all {blocks + 1} on the CPU"
+    return f"{layers} of {blocks + 1} on {build.backend}"
 
 
 def _hash(store: ModelStore, installed: InstalledModel, full: bool) -> Iterator[Finding]:

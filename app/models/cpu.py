@@ -18,6 +18,9 @@ from pathlib import Path
 from groundling.models.native import import_llama
 
 _CPUINFO = Path("/proc/cpuinfo")
+_NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+# As llama.cpp's system information names them.
+_GPU_BACKENDS = {"CUDA", "ROCm", "Vulkan", "SYCL", "Metal", "MTL"}
 # What a reader of the list wants to know; /proc/cpuinfo has a hundred more.
 _TELLING = (
     "avx", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8",
@@ -72,6 +75,23 @@ class Build:
         """The backend that computes: the first device that is not the CPU, else `CPU`."""
         names = [device.name for device in self.devices if device.name != "CPU"]
         return names[0] if names and self.gpu_offload else "CPU"
+
+    @property
+    def idle_gpu_backends(self) -> list[str]:
+        """The GPU backends that were compiled in and found no GPU."""
+        return [] if self.gpu_offload else sorted(self.features.keys() & _GPU_BACKENDS)
+
+    def gpu_layers(self, wanted: int, blocks: int) -> int:
+        """Return how many layers are placed on the GPU.
+
+        Args:
+            wanted: as set; -1 is all.
+            blocks: the model's; what turns the last one's output into tokens counts as a
+                layer, too, as llama.cpp has it.
+        """
+        if not self.gpu_offload:
+            return 0
+        return blocks + 1 if wanted < 0 else min(wanted, blocks + 1)
 
     def describe(self) -> str:
         """Say in one line how it was built."""
@@ -168,6 +188,11 @@ def _devices(library: ctypes.CDLL) -> tuple[Device, ...]:
     return tuple(
         Device(*(text(get(n)).decode("utf-8", "replace") for text in texts)) for n in range(count())
     )
+
+
+def has_nvidia_driver() -> bool:
+    """Tell whether Linux runs NVIDIA's driver; elsewhere nobody is asked."""
+    return _NVIDIA_DRIVER.exists()
 
 
 def extra_buffers_safe(cpu: Cpu, build: Build) -> bool:

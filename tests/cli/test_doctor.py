@@ -12,7 +12,7 @@ import pytest
 from groundling.cli import doctor as doctor_module
 from groundling.cli import main
 from groundling.models import cpu, memory
-from groundling.models.cpu import Build, Cpu
+from groundling.models.cpu import Build, Cpu, Device
 
 Findings = list[dict[str, Any]]
 
@@ -166,3 +166,43 @@ def test_a_context_beyond_the_trained_one_is_noted(
     _, findings = diagnose(capsys)
     notes = [found for found in findings if found["state"] == "note"]
     assert "groundling config set model.context 8192" in [found["next"] for found in notes]
+
+
+def test_a_gpu_that_nothing_uses_is_noted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notes() -> list[str]:
+        _, findings = diagnose(capsys)
+        return [f["text"] for f in findings if (f["check"], f["state"]) == ("backend", "note")]
+
+    monkeypatch.setattr(cpu, "read_build", lambda: Build("1", {"CPU": frozenset()}))
+    monkeypatch.setattr(cpu, "has_nvidia_driver", lambda: True)
+    assert "without CUDA" in notes()[0]
+    build = Build("1", {"CPU": frozenset(), "CUDA": frozenset()})
+    monkeypatch.setattr(cpu, "read_build", lambda: build)
+    assert "built for CUDA and finds no GPU" in notes()[0]
+
+
+@pytest.mark.model
+@pytest.mark.usefixtures("home_with_models")
+@pytest.mark.parametrize(
+    ("wanted", "text"), [("-1", "31 of 31 on CUDA0"), ("12", "12 of 31 on CUDA0")]
+)
+def test_the_layers_on_the_gpu_are_counted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wanted: str, text: str
+) -> None:
+    devices = (Device("CUDA0", "a card"), Device("CPU", "a processor"))
+    build = Build("1", {"CPU": frozenset()}, devices, gpu_offload=True)
+    monkeypatch.setattr(cpu, "read_build", lambda: build)
+    monkeypatch.setenv("GROUNDLING_MODEL__NAME", "smollm2-135m")
+    monkeypatch.setenv("GROUNDLING_MODEL__GPU_LAYERS", wanted)
+    _, findings = diagnose(capsys)
+    assert [found["text"] for found in findings if found["check"] == "layers"] == [text]
+
+
+def test_a_model_server_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUNDLING_MODEL__BASE_URL", "http://127.0.0.1:9/v1")
+    _, findings = diagnose(capsys)
+    assert "No server answers at http://127.0.0.1:9/v1" in problems(findings)["model"]
