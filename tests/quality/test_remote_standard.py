@@ -14,13 +14,15 @@ from tests.models.remote.test_standard import RemoteStandardTests
 pytestmark = [pytest.mark.quality, pytest.mark.model]
 
 
+@pytest.fixture(scope="module")
+def running(qwen: Path) -> Iterator[str]:
+    """Run llama.cpp's server with Qwen2.5-Coder-1.5B."""
+    with serving(qwen) as address:
+        yield address
+
+
 class TestIntegration(RemoteStandardTests):
     """Asks Qwen2.5-Coder-1.5B."""
-
-    @pytest.fixture(scope="class")
-    def running(self, qwen: Path) -> Iterator[str]:
-        with serving(qwen) as address:
-            yield address
 
     @pytest.fixture(autouse=True)
     def _server(self, running: str) -> None:
