@@ -56,7 +56,7 @@ class TestIntegration(StandardTests):
     def chat_model_params(self) -> dict[str, Any]:
         # Without DRY so small a model repeats itself inside a string of its JSON for ever.
         dry = {"dry_multiplier": 0.8, "dry_allowed_length": 8}
-        return {"model": "smollm2-135m", "context": 1024, "max_tokens": 100, **dry}
+        return {"model": "smollm2-135m", "context": 1024, "max_tokens": 160, **dry}
 
     @property
     def structured_output_kwargs(self) -> dict[str, Any]:
