@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,7 @@ def main() -> None:
     child.forward_log(load.log_level)
     if child.load(load):
         child.serve(incoming)
+    child.flush()
     # Nothing is worth freeing, and native code that runs at exit may hang.
     os._exit(0)
 
@@ -109,7 +111,10 @@ class Child:
 
     def __init__(self, outgoing: BinaryIO) -> None:
         self._outgoing = outgoing
+        self._frames: deque[bytes] = deque()
+        self._some = threading.Event()
         self._writing = threading.Lock()
+        threading.Thread(target=self._write, name="answers", daemon=True).start()
         self._served: dict[int, Served] = {}
         # Long texts are split into tokens beside the calls, so that a cancellation passes them.
         self._lookups = ThreadPoolExecutor(1)
@@ -162,15 +167,29 @@ class Child:
                 self._lookups.submit(self._look_up, engine, call, message)
 
     def send(self, message: FromChild, call: int = 0) -> None:
-        """Write to the parent; from any thread."""
-        frame = pack(message, call)
+        """Have something written to the parent, soon and in turn; from any thread.
+
+        What the calls of one forward pass say is so written together, while the next pass
+        runs: the parent wakes up once for all of them.
+        """
+        self._frames.append(pack(message, call))
+        self._some.set()
+
+    def flush(self) -> None:
+        """Write everything before this returns."""
         with self._writing, contextlib.suppress(BrokenPipeError):
-            self._outgoing.write(frame)
+            while self._frames:
+                self._outgoing.write(self._frames.popleft())
             self._outgoing.flush()
 
     def forget(self, call: int) -> None:
         """Let go of a call that is over."""
         self._served.pop(call, None)
+
+    def _write(self) -> None:
+        while self._some.wait():
+            self._some.clear()
+            self.flush()
 
     def _look_up(
         self, engine: ModelEngine, call: int, message: Encode | Tokenize | Describe | Specials
@@ -212,12 +231,17 @@ class Served:
         except Exception as error:
             self._answer(error)
             return
-        self._job.when_begun(lambda: self._child.send(Begun(), self._call))
+        self._job.when_begun(self._begin)
 
     def cancel(self) -> None:
         """Pass a cancellation on."""
         if self._job is not None:
             self._job.cancel()
+
+    def _begin(self) -> None:
+        # The forward pass that comes next may be the last one of this process.
+        self._child.send(Begun(), self._call)
+        self._child.flush()
 
     def _answer(self, answer: Answer) -> None:
         if isinstance(answer, BaseException):
