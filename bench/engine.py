@@ -7,7 +7,13 @@
 
 Sections: single, concurrent, prefix, choose (and grammar), speculation, equality, variants.
 Contenders take turns in every round; medians and ratios are printed. `--llama-server FILE`
-adds a C++ server that was compiled for this machine to the portable one from `xllamacpp`.
+names a C++ server that was compiled for this machine: it stands beside the portable one of
+`xllamacpp` where there is one chat, and in its place where there are many. From the sources
+that llama-cpp-python brings (`vendor/llama.cpp`), about five minutes on two cores:
+
+    CFLAGS=-U__AMX_INT8__ CXXFLAGS=-U__AMX_INT8__ cmake -B build -DCMAKE_BUILD_TYPE=Release \\
+        -DBUILD_SHARED_LIBS=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF
+    cmake --build build --target llama-server
 """
 
 from __future__ import annotations
@@ -39,6 +45,7 @@ from groundling.models.cpu import default_threads, read_build, read_cpu
 from groundling.models.store import ModelStore
 
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
+LARGE = MODELS[1]  # ten times as slow: shorter documents and answers, fewer prompts
 SECTIONS: dict[str, Callable[[Stage], list[Table]]] = {
     "single": single.measure,
     "concurrent": concurrent.measure,
@@ -86,9 +93,11 @@ def main(
     results: dict[str, Any] = {"machine": machine}
     for model in models or (MODELS[:1] if quick else MODELS):
         stage = Stage(model, store.resolve(model).path, binary=binary)
+        if model == LARGE:
+            stage = replace(stage, document=600, reply=32, prompts=40)
         if quick:
-            stage = replace(stage, rounds=1, prompt=300, tokens=16, chats=(1, 4))
-            stage = replace(stage, passages=5, prompts=10)
+            stage = replace(stage, rounds=1, prompt=300, document=300, tokens=16, reply=16)
+            stage = replace(stage, chats=(1, 4), passages=5, prompts=10)
         if rounds:
             stage = replace(stage, rounds=rounds)
         results[model] = {}

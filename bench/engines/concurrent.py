@@ -8,25 +8,23 @@ from bench.engines import server
 from bench.engines.contenders import Contender, Ours, Stock, Timing
 from bench.engines.figures import Table, median, percentile
 from bench.engines.prompts import Writer
-from bench.engines.stage import PLAIN, SHIPPED, Stage, at_once, close_all, turns
+from bench.engines.stage import SHIPPED, Stage, at_once, close_all, turns
 
 PROMPT = 128
+ONCE_FROM = 16  # so many chats are enough answers for one round
 
 
 def measure(stage: Stage) -> list[Table]:
     """Let so many people ask at the same moment, for each number of them."""
     stage.tell("concurrent: loading")
-    plain = Ours("groundling, not guessing", stage.path, PLAIN)
-    ours = Ours("groundling, as shipped", stage.path, SHIPPED)
-    room = PROMPT + stage.tokens + 64
-    portable = server.start(stage.path, max(stage.chats), room)
-    rivals: list[Contender] = [plain, ours, portable]
-    if stage.binary:
-        rivals.append(server.start(stage.path, max(stage.chats), room, stage.binary))
-    lock = Stock(stage.path, PLAIN.context)
-    writer = Writer(plain.engine)
+    ours = Ours("groundling", stage.path, SHIPPED)
+    slots, room = max(stage.chats), PROMPT + stage.reply + 64
+    rival = server.start(stage.path, slots, room, stage.binary)
+    lock = Stock(stage.path, SHIPPED.context)
+    contenders: list[Contender] = [ours, rival, lock]
+    writer = Writer(ours.engine)
     table = Table(
-        f"Chats at once, {stage.name}: {PROMPT} tokens read, {stage.tokens} written by each, "
+        f"Chats at once, {stage.name}: {PROMPT} tokens read, {stage.reply} written by each, "
         f"medians of {stage.rounds}",
         [
             "", "at once", "together (tok/s)", "÷ server", "÷ lock",
@@ -35,20 +33,20 @@ def measure(stage: Stage) -> list[Table]:
     )  # fmt: skip
     try:
         for count in stage.chats:
-            # One that serves one after the other is as fast at any count: less often.
-            rounds = {one.name: stage.rounds for one in rivals}
+            rounds = {one.name: stage.rounds if count < ONCE_FROM else 1 for one in contenders}
+            # One that serves one after the other is as fast at any count.
             rounds[lock.name] = stage.rounds if count == 1 else 1
             runs: dict[str, list[list[Timing]]] = {name: [] for name in rounds}
-            for one in turns([*rivals, lock], stage.rounds):
+            for one in turns(contenders, stage.rounds):
                 if len(runs[one.name]) < rounds[one.name]:
                     stage.tell(f"concurrent: {count} × {one.name}")
-                    runs[one.name].append(_run(one, writer, count, stage.tokens))
-            _rows(table, count, runs, rivals[-1].name, lock.name)
+                    runs[one.name].append(_run(one, writer, count, stage.reply))
+            _rows(table, count, runs, rival.name, lock.name)
     finally:
-        close_all([*rivals, lock])
+        close_all(contenders)
     table.notes.append(
-        f"÷ server: against {rivals[-1].name} with {max(stage.chats)} slots. "
-        "The lock is measured once where more than one chat waits."
+        f"÷ server: against {rival.name} with {slots} slots. {ONCE_FROM} chats, and more than "
+        "one at the lock, are measured once."
     )
     return [table]
 

@@ -155,10 +155,10 @@ def measure(stage: Stage) -> list[Table]:
     ours = Ours("groundling", stage.path, SHIPPED)
     writer = Writer(ours.engine)
     short = min(32, stage.tokens)
-    people = partial(eight_people, length=stage.prompt, most=short)
+    people = partial(eight_people, length=stage.document, most=short)
     scenarios: dict[str, Scenario] = {
-        "second turn": partial(second_turn, length=stage.prompt, most=short),
-        "two prompts in turn": partial(two_prompts, length=stage.prompt // 2, most=8),
+        "second turn": partial(second_turn, length=stage.document, most=short),
+        "two prompts in turn": partial(two_prompts, length=stage.document // 2, most=8),
         f"a rag run ({len(recorded)} calls)": partial(replay, calls=recorded),
         f"{stage.passages} graded passages": partial(graded, passages=stage.passages),
         "eight people, one document": people,
@@ -180,7 +180,7 @@ def measure(stage: Stage) -> list[Table]:
                 label = "sharing" if shared else "sharing off"
                 _row(table, name, label, reader, walls[shared], walls[False])
         for binary in (None, stage.binary) if stage.binary else (None,):
-            rival = server.start(stage.path, 8, stage.prompt + short + 128, binary)
+            rival = server.start(stage.path, 8, stage.document + short + 128, binary)
             try:
                 stage.tell(f"prefix: {name}, {rival.name}")
                 reader = Reader(partial(_ask_server, rival), None, writer, True)

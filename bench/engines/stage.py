@@ -31,7 +31,9 @@ class Stage:
         rounds: how often each figure is measured; all contenders take turns in each.
         prompt: tokens of the long prompt.
         tokens: tokens of an answer.
+        document: tokens of what several calls share.
         chats: how many at once.
+        reply: tokens that each of them is answered with.
         passages: that are graded.
         prompts: for the comparison of lone and batched answers.
         binary: a `llama-server` that was compiled for this machine, besides the wheel's.
@@ -42,7 +44,9 @@ class Stage:
     rounds: int = 3
     prompt: int = 1000
     tokens: int = 64
+    document: int = 1000
     chats: tuple[int, ...] = (1, 4, 8, 16)
+    reply: int = 64
     passages: int = 20
     prompts: int = 100
     binary: Path | None = None
