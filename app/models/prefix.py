@@ -96,20 +96,25 @@ class PrefixCache:
         idle = [sequence for sequence in self._sequences if not sequence.busy]
         return sorted(idle, key=lambda sequence: sequence.last_used)
 
-    def shared(self, tokens: npt.NDArray[np.int32], adapters: AdapterSet) -> int:
+    def shared(
+        self, tokens: npt.NDArray[np.int32], adapters: AdapterSet, most: int | None = None
+    ) -> int:
         """Return how many of the tokens, from the first, would not be read again.
 
-        The last one is never counted: what follows the prompt is told by reading it.
+        The last one is never counted: what follows the prompt is told by reading it. For
+        the same reason `most` bounds the count where earlier scores are wanted, too.
         """
-        return self._best(tokens, adapters)[1]
+        return self._best(tokens, adapters, most)[1]
 
-    def begin(self, tokens: npt.NDArray[np.int32], adapters: AdapterSet) -> Sequence | None:
+    def begin(
+        self, tokens: npt.NDArray[np.int32], adapters: AdapterSet, most: int | None = None
+    ) -> Sequence | None:
         """Open a sequence that already holds what is known of the tokens' beginning.
 
         Returns:
             The sequence; None where every one is in use.
         """
-        source, count = self._best(tokens, adapters)
+        source, count = self._best(tokens, adapters, most)
         self._clock += 1
         if source is not None and not source.busy and source.length == count:
             source.busy = True
@@ -177,14 +182,15 @@ class PrefixCache:
             self.drop(sequence)
 
     def _best(
-        self, tokens: npt.NDArray[np.int32], adapters: AdapterSet
+        self, tokens: npt.NDArray[np.int32], adapters: AdapterSet, limit: int | None
     ) -> tuple[Sequence | None, int]:
         best: Sequence | None = None
         most = 0
+        limit = len(tokens) - 1 if limit is None else min(limit, len(tokens) - 1)
         for sequence in self._sequences:
             if sequence.adapters != adapters:
                 continue
-            count = min(common(sequence.tokens, tokens), len(tokens) - 1)
+            count = min(common(sequence.tokens, tokens), limit)
             if not self._divisible and count < sequence.length:
                 continue
             # Of equals, one that ends there needs no copy and no id.

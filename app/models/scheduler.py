@@ -117,7 +117,7 @@ class Scheduler:
                 break
             if self._is_being_read(task):
                 continue
-            sequence = self._cache.begin(task.tokens, task.adapters)
+            sequence = self._cache.begin(task.tokens, task.adapters, task.shareable)
             if sequence is None:
                 break
             missing = len(task.tokens) - sequence.length
@@ -136,10 +136,12 @@ class Scheduler:
             if not other.sequence or other.missing < 2 or other.adapters != task.adapters:
                 continue
             in_common = common(other.tokens, task.tokens)
+            if task.shareable is not None:
+                in_common = min(in_common, task.shareable)
             if in_common <= other.sequence.length + _WORTH_WAITING:
                 continue
             if known < 0:
-                known = self._cache.shared(task.tokens, task.adapters)
+                known = self._cache.shared(task.tokens, task.adapters, task.shareable)
             if in_common > known + _WORTH_WAITING:
                 return True
         return False

@@ -78,6 +78,11 @@ class Task(ABC):
         self.done = False
 
     @property
+    def shareable(self) -> int | None:
+        """How much of it may come from other calls at most; None: all but the last token."""
+        return None
+
+    @property
     def missing(self) -> int:
         """Tokens that are not in the context yet."""
         return len(self.tokens) - (self.sequence.length if self.sequence else 0)
@@ -337,6 +342,11 @@ class Branch(Task):
         self._prompt = len(choice.tokens)
         self._following = choice.options[option][1:]
         self._score = 0.0
+        self._scored = 0
+
+    @property
+    def shareable(self) -> int:
+        return self._prompt  # of what comes after it every score is wanted
 
     def next(self, limit: int, outputs: int, guesses: int = 0) -> Piece:
         assert self.sequence is not None
@@ -348,8 +358,10 @@ class Branch(Task):
     def receive(self, context: Context, rows: range) -> int:
         assert self.sequence is not None
         first = self.sequence.length - len(rows) - self._prompt
-        for n, row in enumerate(rows):
-            self._score += float(context.log_probabilities(row)[self._following[first + n]])
+        for n, row in enumerate(rows, first):
+            if n == self._scored:  # what is read again was scored before
+                self._score += float(context.log_probabilities(row)[self._following[n]])
+                self._scored += 1
         if not self.missing:
             self.done = True
             self._parent.add(self._option, self._score)
