@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -91,7 +91,21 @@ class ModelSettings(Section):
     )
     gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
     flash_attention: bool = Field(
-        True, description="faster with several calls; none changes what another one writes"
+        True, description="measured faster where several calls are served at once"
+    )
+    cache_tokens: int | None = Field(
+        None, ge=256, description="tokens kept for all callers; default: twice the context"
+    )
+    cache_type: Literal["f16", "q8_0"] = Field(
+        "f16", description="how they are kept; q8_0 takes half the memory"
+    )
+    parallel: int = Field(16, ge=1, le=128, description="calls that are written at once")
+    queue: int = Field(1024, ge=0, description="calls that may wait")
+    speculate: int = Field(
+        8, ge=0, le=15, description="tokens guessed ahead where a text repeats itself; 0: none"
+    )
+    isolated: bool = Field(
+        False, description="run the model in a process of its own, which may crash alone"
     )
     repack: bool | None = Field(
         None,

@@ -13,6 +13,8 @@ from groundling.cli.output import Command, Shell, pass_shell
 from groundling.errors import GroundlingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from groundling.models.cpu import Build
     from groundling.models.embedder import Embedder
     from groundling.models.manifest import InstalledModel
@@ -187,6 +189,19 @@ def _served(settings: Settings) -> Iterator[Finding]:
     )
 
 
+def _measured(settings: Settings, path: Path) -> Finding:
+    from groundling.models.calibration import load_calibration
+
+    found = load_calibration(settings.models_path, path, settings.model.threads)
+    if found is None:
+        reason = "How this machine runs it best was not measured yet: weights stay as they are."
+        return Finding("measured", "note", reason, "groundling model measure")
+    row = found.chosen
+    kind = "weights repacked" if row.repack else "weights as in the file"
+    rates = f"reads {row.prefill:.0f} tokens/s, writes {row.decode:.1f}"
+    return Finding("measured", "ok", f"{kind}, {row.threads} threads: {rates}")
+
+
 def _model(settings: Settings, full: bool) -> Iterator[Finding]:
     if settings.model.base_url is not None:
         yield from _served(settings)
@@ -206,8 +221,16 @@ def _model(settings: Settings, full: bool) -> Iterator[Finding]:
     )
     layers = _layers(read_build(), settings.model.gpu_layers, header.block_count)
     yield Finding("layers", "ok", layers)
+    yield _measured(settings, installed.path)
     yield from _hash(store, installed, full)
-    made = plan(header, settings.model.context, repack=bool(settings.model.repack))
+    made = plan(
+        header,
+        settings.model.context,
+        cache=settings.model.cache_tokens,
+        repack=bool(settings.model.repack),
+        cache_type=settings.model.cache_type,
+        flash_attention=settings.model.flash_attention,
+    )
     made.check()
     yield Finding("memory", "ok", made.explain())
     if made.context < settings.model.context:
@@ -224,6 +247,7 @@ def _embedder(settings: Settings, full: bool) -> Iterator[Finding]:
     store = _store(settings)
     installed = store.installed(settings.model.embedder)
     yield Finding("embedder", "ok", f"{installed.entry.id}: {_size(installed.size)}")
+    yield _measured(settings, installed.path)
     yield from _hash(store, installed, full)
 
 

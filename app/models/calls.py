@@ -53,8 +53,7 @@ class EngineSettings:
         batch: tokens read in one forward pass; default: 128 on the CPU, where more is no
             faster, and 512 on a GPU.
         gpu_layers: layers on the GPU where there is one; -1 places all.
-        flash_attention: faster for several calls at once, and what a call writes does not depend
-            on the others; see docs/measurements.md.
+        flash_attention: faster where several calls are served at once; see docs/measurements.md.
         repack: repacked weights: faster decode, slower prefill, more memory; not used where
             they would crash (see `extra_buffers_safe`).
         cache_type: how the cache is kept; `q8_0` halves its memory and needs flash attention.
@@ -71,7 +70,7 @@ class EngineSettings:
     flash_attention: bool = True
     repack: bool = False
     cache_type: Literal["f16", "q8_0"] = "f16"
-    speculate: int = 4
+    speculate: int = 8
 
 
 @dataclass(frozen=True)

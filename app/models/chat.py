@@ -104,10 +104,14 @@ class ChatLlama(Sampled, BaseChatModel):
         None, ge=0, description="tokens that a shift never forgets; None: system text and tools"
     )
     cache_tokens: int | None = Field(
-        _ENGINE.cache, ge=256, description="tokens kept for all callers; None: twice the context"
+        _DEFAULTS.cache_tokens,
+        ge=256,
+        description="tokens kept for all callers; None: twice the context",
     )
-    parallel: int = Field(_ENGINE.parallel, ge=1, description="calls that are written at once")
-    queue: int = Field(_ENGINE.queue, ge=0, description="calls that may wait")
+    parallel: int = Field(
+        _DEFAULTS.parallel, ge=1, le=128, description="calls that are written at once"
+    )
+    queue: int = Field(_DEFAULTS.queue, ge=0, description="calls that may wait")
     threads: int | None = Field(
         None, ge=1, description="None: as measured on this machine, else the physical cores"
     )
@@ -115,12 +119,15 @@ class ChatLlama(Sampled, BaseChatModel):
         _ENGINE.batch, ge=1, description="tokens read in one pass; None: the backend's default"
     )
     gpu_layers: int = Field(_DEFAULTS.gpu_layers, ge=-1)
-    flash_attention: bool | None = _DEFAULTS.flash_attention
+    flash_attention: bool = _DEFAULTS.flash_attention
     repack: bool | None = Field(
         _DEFAULTS.repack, description="repacked weights; None: as measured here, else off"
     )
-    cache_type: Literal["f16", "q8_0"] = _ENGINE.cache_type
-    speculate: int = Field(_ENGINE.speculate, ge=0, description="tokens guessed ahead; 0: none")
+    cache_type: Literal["f16", "q8_0"] = _DEFAULTS.cache_type
+    speculate: int = Field(
+        _DEFAULTS.speculate, ge=0, le=15, description="tokens guessed ahead; 0: none"
+    )
+    isolated: bool = Field(_DEFAULTS.isolated, description="run the model in a process of its own")
     streaming: bool = Field(False, description="`invoke` streams to callbacks, too")
     max_retries: int | None = Field(None, description="accepted; a local call is not retried")
     api_key: SecretStr | None = Field(None, description="accepted; a local model wants none")
@@ -478,7 +485,8 @@ class ChatLlama(Sampled, BaseChatModel):
         values = {name: getattr(self, name) for name in names}
         values |= {name: getattr(self, field) for name, field in _RENAMED.items()}
         wished = EngineSettings(**{**values, "repack": bool(self.repack)})
-        engine = engine_for(path, as_measured(self._models_path, path, wished, self.repack))
+        wished = as_measured(self._models_path, path, wished, self.repack)
+        engine = engine_for(path, wished, isolated=self.isolated)
         if model == self.model and self.profile is not None:
             self.profile["reasoning_output"] = template_of(engine).thinks
             self.profile["max_input_tokens"] = engine.context_length

@@ -6,8 +6,10 @@ import atexit
 import threading
 from pathlib import Path
 
+from groundling.errors import ModelTooBig
 from groundling.models.calls import EngineSettings, ModelEngine
 from groundling.models.context import OnProgress
+from groundling.models.encoders import unload_encoders
 from groundling.models.engine import Engine
 from groundling.models.isolation.supervised import SupervisedEngine
 
@@ -47,8 +49,23 @@ def engine_for(
             key = (str(path), 0, 0, settings, isolated)
         engine = _engines.get(key)
         if engine is None or engine.closed:
-            engine = _engines[key] = kind.open(path, settings, on_progress)
+            engine = _engines[key] = _open(kind, path, settings, on_progress)
         return engine
+
+
+def _open(
+    kind: type[Engine | SupervisedEngine],
+    path: Path,
+    settings: EngineSettings,
+    on_progress: OnProgress | None,
+) -> ModelEngine:
+    try:
+        return kind.open(path, settings, on_progress)
+    except ModelTooBig:
+        # An embedder that nobody uses at the moment loads itself again when it is wanted.
+        if not unload_encoders():
+            raise
+        return kind.open(path, settings, on_progress)
 
 
 @atexit.register

@@ -267,9 +267,9 @@ def test_a_script_runs_as_measured(
 ) -> None:
     used: list[EngineSettings] = []
 
-    def record(path: Path, wanted: EngineSettings, *rest: Any) -> Any:
+    def record(path: Path, wanted: EngineSettings, **rest: Any) -> Any:
         used.append(wanted)
-        return engines.engine_for(path, wanted, *rest)
+        return engines.engine_for(path, wanted, **rest)
 
     monkeypatch.setattr("groundling.models.chat.engine_for", record)
     save(home / "models", calibrated(smollm2, faster(2, repack=True, threads=1)))
