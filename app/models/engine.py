@@ -13,7 +13,6 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +25,9 @@ from groundling.models.scheduler import Pass, Scheduler
 from groundling.models.tasks import Branch, Task, Weighing, Writing
 from groundling.models.vocabulary import Vocabulary
 
-# How long a text that is being written may wait for a piece of somebody's prompt.
-_STALL_SECONDS = 0.25
-_LEAST_CHUNK = 16
+# How long a text that is being written may wait for pieces of others' prompts.
+_PATIENCE_SECONDS = 0.5
+_LEAST_PIECE = 16  # tokens; from there on a pass tells how fast prompts are read
 
 
 @dataclass
@@ -221,10 +220,10 @@ class Engine(ModelEngine):
         for task in list(scheduler.tasks()):
             if task.job.cancelled:
                 self._fail(scheduler, task, ModelError("The call was cancelled."))
-        step = scheduler.plan(self._chunk())
+        step = scheduler.plan(self._patience())
         while step and not cache.room(sum(len(piece.tokens) for _, piece in step.pieces)):
             scheduler.preempt()
-            step = scheduler.plan(self._chunk())
+            step = scheduler.plan(self._patience())
         if step:
             self._pass(context, cache, scheduler, step)
 
@@ -262,7 +261,7 @@ class Engine(ModelEngine):
         finally:
             with self._lock:
                 self._running = []
-        self._learn_speed(spans, time.perf_counter() - started)
+        self._learn_speed(step, time.perf_counter() - started)
         for task, span, row in zip(tasks, spans, rows, strict=True):
             assert task.sequence is not None
             cache.extend(task.sequence, span.tokens)
@@ -283,15 +282,14 @@ class Engine(ModelEngine):
             if task.sequence is not None and not context.divisible:
                 cache.shorten(task.sequence, 0)
 
-    def _chunk(self) -> int:
-        return max(_LEAST_CHUNK, int(self._speed * _STALL_SECONDS))
+    def _patience(self) -> int:
+        return max(_LEAST_PIECE, int(self._speed * _PATIENCE_SECONDS))
 
-    def _learn_speed(self, spans: Sequence[Span], seconds: float) -> None:
-        tokens = sum(len(span.tokens) for span in spans)
+    def _learn_speed(self, step: Pass, seconds: float) -> None:
         self.totals.passes += 1
-        self.totals.read += tokens
-        if tokens >= _LEAST_CHUNK:
-            self._speed += 0.3 * (tokens / seconds - self._speed)
+        self.totals.read += sum(len(piece.tokens) for _, piece in step.pieces)
+        if step.prompts >= _LEAST_PIECE:
+            self._speed += 0.3 * (step.prompts / seconds - self._speed)
 
     def _fail(self, scheduler: Scheduler, task: Task, error: BaseException) -> None:
         task.fail(error)

@@ -1,9 +1,11 @@
 """Who is served next: which calls have a place in the context, and what each reads in a pass.
 
-Every forward pass first takes a token of each call that is writing, then fills up with
-pieces of prompts. Prompts are read in the order of priority and then of a tag that adds
-their length to the work done when they came, so that a short one passes a long one but none
-waits for ever (weighted fair queueing; Demers, Keshav & Shenker 1989). A prompt whose
+A forward pass either takes a token of every call that is writing, or a piece of prompts;
+the two kinds take turns, so that a long prompt silences nobody for longer than a moment.
+(In one pass they would cost more than in two: attention over several sequences is computed
+for all rows of a tile.) Prompts are read in the order of priority and then of a tag that
+adds their length to the work done when they came, so that a short one passes a long one but
+none waits for ever (weighted fair queueing; Demers, Keshav & Shenker 1989). A prompt whose
 beginning another call is just reading waits for that, because it then has it for nothing.
 
 Knows tokens and places, nothing native: the engine carries its plans out.
@@ -23,15 +25,21 @@ from groundling.models.tasks import Piece, Task
 _WORTH_WAITING = 16
 # Of the calls that wait, how many are looked at in one pass.
 _LOOK_AHEAD = 64
+# Bounds of how much longer texts wait for the more prompts that wait, too.
+_LEAST_CROWD, _MOST_CROWD = 0.5, 3.0
 # A pass of more rows than this costs more for each; drafts go no further.
 _ROWS = 16
 
 
 class Pass(NamedTuple):
-    """One forward pass: which task reads what, all with the same adapters."""
+    """One forward pass: which task reads what, all with the same adapters.
+
+    `prompts` counts the tokens that are not of texts which are being written.
+    """
 
     adapters: AdapterSet
     pieces: list[tuple[Task, Piece]]
+    prompts: int
 
 
 class Scheduler:
@@ -54,6 +62,7 @@ class Scheduler:
         self._parallel = parallel
         self._guesses = guesses
         self._work = 0
+        self._since = 0  # tokens of prompts since the last pass of half-written texts
         self._turn = 0
         self._served: dict[AdapterSet, int] = {}
         self.waiting: list[Task] = []
@@ -80,20 +89,32 @@ class Scheduler:
             self._cache.release(task.sequence)
             task.sequence = None
 
-    def plan(self, chunk: int) -> Pass | None:
+    def plan(self, patience: int) -> Pass | None:
         """Give places to tasks that wait and say what to read; None where nothing is to do.
 
         Args:
-            chunk: tokens of prompts in a pass that others wait for with a half-written text.
+            patience: tokens of prompts that half-written texts wait for between two tokens.
         """
         self._admit()
         if not self.active:
             return None
         adapters = self._next_group()
         group = [task for task in self.active if task.adapters == adapters]
-        pieces = self._fill(group, chunk)
-        self._work += sum(len(piece.tokens) for task, piece in pieces if not task.writing)
-        return Pass(adapters, pieces)
+        writing = [task for task in group if task.writing]
+        reading = sorted((task for task in group if not task.writing), key=_order)
+        left = 0
+        if writing:
+            # The more wait for their first token, the longer the others wait for their next.
+            crowd = min(max(len(reading) / len(writing), _LEAST_CROWD), _MOST_CROWD)
+            left = int(patience * crowd) - self._since
+        if writing and (not reading or left <= 0):
+            self._since = 0
+            return Pass(adapters, self._write(writing), 0)
+        pieces = self._read(reading, min(self._batch, left) if writing else self._batch)
+        count = sum(len(piece.tokens) for _, piece in pieces)
+        self._since += count
+        self._work += count
+        return Pass(adapters, pieces, count)
 
     def preempt(self) -> bool:
         """Take the place of the task that came last away; it will read again what it lost.
@@ -155,24 +176,20 @@ class Scheduler:
         self._served[chosen] = self._turn
         return chosen
 
-    def _fill(self, tasks: list[Task], chunk: int) -> list[tuple[Task, Piece]]:
-        writing = [task for task in tasks if task.writing]
-        reading = sorted((task for task in tasks if not task.writing), key=_order)
+    def _write(self, tasks: list[Task]) -> list[tuple[Task, Piece]]:
         pieces: list[tuple[Task, Piece]] = []
-        tokens, outputs = self._batch, self._outputs
-        guesses = max(0, _ROWS - len(writing)) if writing and not reading else 0
-        for n, task in enumerate(writing):
-            if not tokens or not outputs:
-                break
-            share = min(self._guesses, guesses // (len(writing) - n), outputs - 1, tokens - 1)
-            piece = task.next(1, outputs, share)
+        rows = min(self._batch, self._outputs)
+        guesses = max(0, min(rows, _ROWS) - len(tasks))
+        for n, task in enumerate(tasks[:rows]):
+            piece = task.next(1, rows, min(self._guesses, guesses // (len(tasks) - n)))
             guesses -= len(piece.tokens) - 1
-            tokens -= len(piece.tokens)
-            outputs -= len(piece.tokens)
             pieces.append((task, piece))
-        if writing:
-            tokens = min(tokens, chunk)
-        for task in reading:
+        return pieces
+
+    def _read(self, tasks: list[Task], tokens: int) -> list[tuple[Task, Piece]]:
+        pieces: list[tuple[Task, Piece]] = []
+        outputs = self._outputs
+        for task in tasks:
             if not tokens or not outputs:
                 break
             piece = task.next(tokens, outputs)

@@ -219,16 +219,20 @@ def test_cancelled_calls_end_and_take_nobody_along(
             assert isinstance(ends[0], Chunk)
 
 
-def test_a_pass_writes_for_everyone_and_reads_beside_it() -> None:
+def test_texts_and_prompts_take_turns() -> None:
     served = Served(guesses=0)
-    served.engine._speed = 0.0  # a piece is 16 tokens
     writer = served.submit(Request([1, 2, 3], max_tokens=20))
     served.step()
-    served.submit(Request([4] * 30, max_tokens=1))
-    served.step()
-    spans = served.toy.passes[-1]
-    assert [len(span.tokens) for span in spans] == [1, 15]
-    assert len(served.heard[writer]) == 2
+    served.submit(Request([4] * 40, max_tokens=1))
+    served.engine._speed = 0.0  # texts wait for 16 tokens of prompts at most
+    for _ in range(5):
+        served.engine._speed = 0.0
+        served.step()
+    sizes = [[len(span.tokens) for span in spans] for spans in served.toy.passes[1:]]
+    assert all(max(size) <= 16 for size in sizes)
+    assert [size for size in sizes if size == [1]] == [[1], [1]]
+    assert sum(map(sum, sizes)) == 40 + 2
+    assert len(served.heard[writer]) == 3
 
 
 def test_a_short_prompt_passes_a_long_one_but_not_for_ever() -> None:
