@@ -79,6 +79,17 @@ def test_the_example_chain_is_valid(block, tmp_path):
 
 
 @pytest.mark.model
+def test_the_page_of_the_model_runs_from_top_to_bottom(home_with_models, monkeypatch, capsys):
+    monkeypatch.setenv("GROUNDLING_MODEL__NAME", "smollm2-135m")
+    names = {}
+    for block in blocks(PAGES["model.md"], "python"):
+        exec(compile(block, "model.md", "exec"), names)
+    assert names["weights"].keys() == {"yes", "no"}
+    assert re.fullmatch("(19|20)[0-9]{2}", names["year"])
+    assert "opening_hours" in capsys.readouterr().out
+
+
+@pytest.mark.model
 @pytest.mark.parametrize("block", blocks(README, "python"))
 def test_the_script_runs(block, home_with_models, embedder_files, monkeypatch, capsys):
     monkeypatch.setenv("GROUNDLING_MODEL__NAME", "smollm2-135m")

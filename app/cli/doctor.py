@@ -208,7 +208,7 @@ def _model(settings: Settings, full: bool) -> Iterator[Finding]:
         return
     from groundling.models.cpu import read_build
     from groundling.models.gguf import read_gguf
-    from groundling.models.memory import plan
+    from groundling.models.memory import BATCH, plan
 
     store, wanted = _store(settings), settings.model.name
     installed = store.resolve(wanted)
@@ -226,6 +226,7 @@ def _model(settings: Settings, full: bool) -> Iterator[Finding]:
     made = plan(
         header,
         settings.model.context,
+        batch=BATCH,
         cache=settings.model.cache_tokens,
         repack=bool(settings.model.repack),
         cache_type=settings.model.cache_type,

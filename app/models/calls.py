@@ -50,14 +50,15 @@ class EngineSettings:
         parallel: calls that are written at once; more of them wait.
         queue: calls that may wait; one more is refused with `EngineBusy`.
         threads: default: the physical cores.
-        batch: tokens read in one forward pass; default: 128 on the CPU, where more is no
-            faster, and 512 on a GPU.
+        batch: tokens read in one forward pass at most; default: 512.
         gpu_layers: layers on the GPU where there is one; -1 places all.
         flash_attention: faster where several calls are served at once; see docs/measurements.md.
         repack: repacked weights: faster decode, slower prefill, more memory; not used where
             they would crash (see `extra_buffers_safe`).
         cache_type: how the cache is kept; `q8_0` halves its memory and needs flash attention.
         speculate: tokens guessed ahead from the text itself where it repeats; 0: none.
+        snapshot: a folder that keeps what was read from one run to the next; it holds what
+            people wrote.
     """
 
     context: int = 4096
@@ -71,6 +72,7 @@ class EngineSettings:
     repack: bool = False
     cache_type: Literal["f16", "q8_0"] = "f16"
     speculate: int = 8
+    snapshot: Path | None = None
 
 
 @dataclass(frozen=True)

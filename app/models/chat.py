@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -32,7 +32,6 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from groundling.errors import ModelError
-from groundling.models import structured
 from groundling.models.answers import AnswerReader
 from groundling.models.calibration import as_measured
 from groundling.models.calling import (
@@ -43,9 +42,10 @@ from groundling.models.calling import (
     shown_name,
     template_of,
 )
-from groundling.models.calls import Adapter, Choice, Chunk, EngineSettings, ModelEngine, Priority
+from groundling.models.calls import Choice, Chunk, EngineSettings, ModelEngine, Priority
 from groundling.models.choosing import Ballot, Choices, choices_of
 from groundling.models.engines import engine_for
+from groundling.models.forming import AdapterLike, FormingChat
 from groundling.models.sampled import SAMPLING_FIELDS, Sampled
 from groundling.models.toolbox import Toolbox, ToolChoice
 from groundling.settings import ModelSettings, Settings
@@ -56,10 +56,8 @@ _ENGINE = EngineSettings()
 # LangChain has other uses for these names.
 _RENAMED = {"cache": "cache_tokens", "batch": "batch_tokens"}
 
-AdapterLike = Adapter | Mapping[str, Any] | str | Path
 
-
-class ChatLlama(Sampled, BaseChatModel):
+class ChatLlama(Sampled, FormingChat):
     """A chat model that runs on this machine on llama.cpp.
 
     Every setting of the sampler can also be given with a call (`invoke(…, temperature=1.0)`),
@@ -128,6 +126,9 @@ class ChatLlama(Sampled, BaseChatModel):
         _DEFAULTS.speculate, ge=0, le=15, description="tokens guessed ahead; 0: none"
     )
     isolated: bool = Field(_DEFAULTS.isolated, description="run the model in a process of its own")
+    snapshot: Path | None = Field(
+        None, description="a folder that keeps what was read from one run to the next"
+    )
     streaming: bool = Field(False, description="`invoke` streams to callbacks, too")
     max_retries: int | None = Field(None, description="accepted; a local call is not retried")
     api_key: SecretStr | None = Field(None, description="accepted; a local model wants none")
@@ -158,125 +159,6 @@ class ChatLlama(Sampled, BaseChatModel):
         shown = [convert_to_openai_tool(tool) for tool in tools or ()]
         call = prepare(self, messages, None, {**kwargs, "tools": shown})
         return len(call.request.tokens)
-
-    # Choosing
-
-    def choose(
-        self,
-        messages: Sequence[BaseMessage],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-        adapters: Sequence[AdapterLike] | None = None,
-    ) -> Choices:
-        """Weigh possible beginnings of the answer, by the model's own probabilities.
-
-        Args:
-            messages: the conversation.
-            options: at least one; options of several tokens are scored token by token.
-            model: another one than this.
-            adapters: others than this model's.
-
-        Returns:
-            The probability of each option among the options; they add up to 1. Its `usage`
-            says what it cost.
-
-        Raises:
-            ValueError: no options, an empty one, or one given twice.
-        """
-        return self.choose_many([messages], options, model=model, adapters=adapters)[0]
-
-    async def achoose(
-        self,
-        messages: Sequence[BaseMessage],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-        adapters: Sequence[AdapterLike] | None = None,
-    ) -> Choices:
-        """Weigh possible beginnings of the answer, as `choose` does."""
-        found = await self.achoose_many([messages], options, model=model, adapters=adapters)
-        return found[0]
-
-    def choose_many(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-        adapters: Sequence[AdapterLike] | None = None,
-    ) -> list[Choices]:
-        """Weigh the same options after many conversations, all at once.
-
-        The model reads what the conversations begin with alike once: put what differs last.
-
-        Args:
-            prompts: the conversations.
-            options: as for `choose`.
-            model: another one than this.
-            adapters: others than this model's.
-
-        Returns:
-            What `choose` returns, for each conversation.
-        """
-        wishes = {"model": model, "adapters": adapters}
-        return self._choosing(prompts, options, wishes).invoke(_traced(prompts, options))
-
-    async def achoose_many(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-        adapters: Sequence[AdapterLike] | None = None,
-    ) -> list[Choices]:
-        """Weigh the same options after many conversations, as `choose_many` does."""
-        wishes = {"model": model, "adapters": adapters}
-        return await self._choosing(prompts, options, wishes).ainvoke(_traced(prompts, options))
-
-    def _choosing(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        wishes: Mapping[str, Any],
-    ) -> Runnable[dict[str, Any], list[Choices]]:
-        """Return the step that chooses; as a runnable it stands in traces."""
-
-        def ballot() -> Ballot:
-            return self._ballot(prompts, options, wishes)
-
-        def weigh(_: dict[str, Any]) -> list[Choices]:
-            with overflow_as_langchain_has_it():
-                return [choices_of(options, weights) for weights in ballot().result()]
-
-        async def aweigh(_: dict[str, Any]) -> list[Choices]:
-            with overflow_as_langchain_has_it():
-                found = await (await asyncio.to_thread(ballot)).aresult()
-                return [choices_of(options, weights) for weights in found]
-
-        return RunnableLambda(weigh, aweigh, name="choose")
-
-    def _ballot(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        wishes: Mapping[str, Any],
-    ) -> Ballot:
-        if not options or not all(options) or len(set(options)) < len(options):
-            raise ValueError("options must be different texts, at least one")
-        engine = self._engine(wishes["model"] or self.model)
-        vocabulary, template = engine.vocabulary, template_of(engine)
-        adapters = adapters_of(wishes["adapters"] or self.adapters)
-        tokens = [vocabulary.tokenize(option) for option in options]
-        choices = [
-            Choice(
-                vocabulary.encode(template.render(messages, reasoning=False)),
-                tokens,
-                adapters=adapters,
-            )
-            for messages in prompts
-        ]
-        return Ballot(engine, choices, self.timeout)
 
     # Structure
 
@@ -320,76 +202,33 @@ class ChatLlama(Sampled, BaseChatModel):
             **kwargs,
         )
 
-    def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        include_raw: bool = False,
-        method: structured.Method = "json_schema",
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Answer with an object of that schema.
+    # What FormingChat and BaseChatModel ask for
 
-        Args:
-            schema: a pydantic class, a TypedDict, or a JSON Schema.
-            include_raw: return `raw`, `parsed` and `parsing_error` instead of the object.
-            method: `json_schema`: a grammar of the schema holds the answer, and the prompt
-                stays as it is. `function_calling`: the schema is shown to the model as a
-                tool, with its descriptions, and a grammar holds the call. `json_mode`: any
-                JSON object; the prompt must say which one.
-            strict: refuse schemas with something that no grammar keeps, even where pydantic
-                would check it afterwards.
+    def _choosing(
+        self, options: Sequence[str], wishes: Mapping[str, Any]
+    ) -> Runnable[dict[str, Any], list[Choices]]:
+        def ballot(prompts: Sequence[Sequence[BaseMessage]]) -> Ballot:
+            engine = self._engine(wishes["model"] or self.model)
+            vocabulary, template = engine.vocabulary, template_of(engine)
+            adapters = adapters_of(wishes["adapters"] or self.adapters)
+            tokens = [vocabulary.tokenize(option) for option in options]
+            written = [template.render(messages, reasoning=False) for messages in prompts]
+            choices = [
+                Choice(vocabulary.encode(parts), tokens, adapters=adapters) for parts in written
+            ]
+            return Ballot(engine, choices, self.timeout)
 
-        Raises:
-            ModelError: the schema has something that no grammar keeps.
-        """
-        if kwargs:
-            raise ValueError(f"unknown arguments: {', '.join(kwargs)}")
-        return structured.constrain(
-            self, schema, method=method, include_raw=include_raw, strict=strict
-        )
+        def weigh(asked: dict[str, Any]) -> list[Choices]:
+            with overflow_as_langchain_has_it():
+                found = ballot(asked["prompts"]).result()
+            return [choices_of(options, weights) for weights in found]
 
-    def extract(
-        self,
-        messages: LanguageModelInput,
-        *,
-        schema: dict[str, Any] | type | None = None,
-        regex: str | None = None,
-        choices: Sequence[str] | None = None,
-        **settings: Any,
-    ) -> Any:
-        """Answer in a form that a grammar holds, at the price of generating it.
+        async def aweigh(asked: dict[str, Any]) -> list[Choices]:
+            with overflow_as_langchain_has_it():
+                found = await (await asyncio.to_thread(ballot, asked["prompts"])).aresult()
+            return [choices_of(options, weights) for weights in found]
 
-        Args:
-            messages: the conversation.
-            schema: return an object: a pydantic class, a TypedDict, or a JSON Schema.
-            regex: return a text that matches this from end to end.
-            choices: return one of these texts; `choose` weighs them all instead.
-            settings: of this call.
-
-        Raises:
-            ValueError: not exactly one of the three is given.
-            ModelError: no grammar keeps the schema or the pattern.
-            OutputParserException: the answer was cut short.
-        """
-        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
-        return form.invoke(messages)
-
-    async def aextract(
-        self,
-        messages: LanguageModelInput,
-        *,
-        schema: dict[str, Any] | type | None = None,
-        regex: str | None = None,
-        choices: Sequence[str] | None = None,
-        **settings: Any,
-    ) -> Any:
-        """Answer in a form that a grammar holds, as `extract` does."""
-        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
-        return await form.ainvoke(messages)
-
-    # What BaseChatModel asks for
+        return RunnableLambda(weigh, aweigh, name="choose")
 
     @property
     def _llm_type(self) -> str:
@@ -505,10 +344,6 @@ class ChatLlama(Sampled, BaseChatModel):
                 hint="groundling model list shows which models are for chat",
             )
         return found.path
-
-
-def _traced(prompts: Sequence[Sequence[BaseMessage]], options: Sequence[str]) -> dict[str, Any]:
-    return {"prompts": [list(messages) for messages in prompts], "options": list(options)}
 
 
 def _pieces(reader: AnswerReader, chunk: Chunk) -> Iterator[ChatGenerationChunk]:

@@ -24,7 +24,7 @@ from groundling.models.adapters import NO_ADAPTERS, AdapterSet, AdapterStore
 from groundling.models.calls import Adapter, EngineSettings
 from groundling.models.cpu import default_threads, extra_buffers_safe, read_build, read_cpu
 from groundling.models.gguf import read_gguf
-from groundling.models.memory import OUTPUTS, cache_cells, clamp, plan
+from groundling.models.memory import BATCH, OUTPUTS, cache_cells, clamp, plan
 from groundling.models.native import import_llama, native_errors
 from groundling.models.sampler import Sampler, read_logits
 from groundling.models.sampling import Sampling
@@ -73,9 +73,10 @@ class Context:
         self, path: Path, settings: EngineSettings, on_progress: OnProgress | None = None
     ) -> None:
         self.header = read_gguf(path)
+        self.settings = settings
         build = read_build()
         repack = settings.repack and extra_buffers_safe(read_cpu(), build)
-        self.batch = settings.batch or (512 if build.gpu_offload and settings.gpu_layers else 128)
+        self.batch = settings.batch or BATCH
         # As many are remembered as run at once; each may have an output in every pass.
         self.sequences = min(2 * settings.parallel, _MOST_SEQUENCES)
         self.outputs = max(OUTPUTS, self.sequences)
@@ -252,6 +253,35 @@ class Context:
     def trim(self, sequence: int, count: int) -> bool:
         """Forget all but the first `count` tokens; False where the model cannot do that."""
         return bool(self.llama.llama_memory_seq_rm(self._memory, sequence, count, -1))
+
+    def save(self, sequence: int, tokens: npt.NDArray[np.int32], path: Path) -> None:
+        """Write what a sequence holds, and which tokens it was, to a file.
+
+        Raises:
+            OSError: it could not be written whole.
+        """
+        numbers = np.ascontiguousarray(tokens, np.int32)
+        pointer = numbers.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        name = os.fsencode(path)
+        write = self.llama.llama_state_seq_save_file
+        if not write(self._context, name, sequence, pointer, len(numbers)):
+            raise OSError(f"llama.cpp could not write {path}")
+
+    def load(self, sequence: int, path: Path) -> npt.NDArray[np.int32]:
+        """Fill an empty sequence from a file that `save` wrote for the same model and settings.
+
+        Returns:
+            The tokens; none where there is no room for them.
+        """
+        tokens = np.zeros(self.length, np.int32)
+        pointer = tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32))
+        count = ctypes.c_size_t(0)
+        read = self.llama.llama_state_seq_load_file
+        name, found = os.fsencode(path), ctypes.byref(count)
+        if not read(self._context, name, sequence, pointer, len(tokens), found):
+            self.trim(sequence, 0)
+            return tokens[:0]
+        return tokens[: count.value]
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """View the scores of each token at an output; valid until the next forward pass."""

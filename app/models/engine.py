@@ -22,11 +22,15 @@ from groundling.models.calls import Choice, EngineSettings, Job, ModelEngine, Re
 from groundling.models.context import Cancelled, Context, OnProgress, Span
 from groundling.models.prefix import PrefixCache
 from groundling.models.scheduler import Pass, Scheduler
+from groundling.models.snapshots import restore, save
 from groundling.models.tasks import Branch, Task, Weighing, Writing
 from groundling.models.vocabulary import Vocabulary
 
-# How long a text that is being written may wait for pieces of others' prompts.
+# How long a text that is being written may wait for pieces of others' prompts, and a call
+# that comes for a pass that has begun.
 _PATIENCE_SECONDS = 0.5
+_PASS_SECONDS = 1.5
+_LEAST_PASS = 128  # tokens; fewer are read more slowly
 _LEAST_PIECE = 16  # tokens; from there on a pass tells how fast prompts are read
 
 
@@ -194,12 +198,16 @@ class Engine(ModelEngine):
             parallel=self.settings.parallel,
             guesses=self.settings.speculate if context.divisible else 0,
         )
+        if self.settings.snapshot is not None:
+            restore(context, cache, self.settings.snapshot)
         self._loaded.set_result(context)
         try:
             while not self.closed:
                 self._serve(context, cache, scheduler)
         finally:
             self._end(scheduler)
+            if self.settings.snapshot is not None:
+                save(context, cache, self.settings.snapshot)
             context.close()
 
     def _report(self, share: float) -> None:
@@ -220,10 +228,10 @@ class Engine(ModelEngine):
         for task in list(scheduler.tasks()):
             if task.job.cancelled:
                 self._fail(scheduler, task, ModelError("The call was cancelled."))
-        step = scheduler.plan(self._patience())
+        step = scheduler.plan(*self._limits())
         while step and not cache.room(sum(len(piece.tokens) for _, piece in step.pieces)):
             scheduler.preempt()
-            step = scheduler.plan(self._patience())
+            step = scheduler.plan(*self._limits())
         if step:
             self._pass(context, cache, scheduler, step)
 
@@ -282,8 +290,10 @@ class Engine(ModelEngine):
             if task.sequence is not None and not context.divisible:
                 cache.shorten(task.sequence, 0)
 
-    def _patience(self) -> int:
-        return max(_LEAST_PIECE, int(self._speed * _PATIENCE_SECONDS))
+    def _limits(self) -> tuple[int, int]:
+        """Return the tokens of prompts between two tokens of a text, and in one pass."""
+        patience, longest = self._speed * _PATIENCE_SECONDS, self._speed * _PASS_SECONDS
+        return max(_LEAST_PIECE, int(patience)), max(_LEAST_PASS, int(longest))
 
     def _learn_speed(self, step: Pass, seconds: float) -> None:
         self.totals.passes += 1
@@ -311,8 +321,7 @@ class Engine(ModelEngine):
             if task is not None:
                 scheduler.add(task)
         for task in list(scheduler.tasks()):
-            task.fail(ModelError(f"{self.name} was closed."))
-            task.close()
+            self._fail(scheduler, task, ModelError(f"{self.name} was closed."))
 
     def _stop_if_unwanted(self) -> None:
         """Stop the forward pass that is running if nobody waits for its outcome any more."""

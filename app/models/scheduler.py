@@ -89,11 +89,12 @@ class Scheduler:
             self._cache.release(task.sequence)
             task.sequence = None
 
-    def plan(self, patience: int) -> Pass | None:
+    def plan(self, patience: int, most: int) -> Pass | None:
         """Give places to tasks that wait and say what to read; None where nothing is to do.
 
         Args:
             patience: tokens of prompts that half-written texts wait for between two tokens.
+            most: tokens of prompts in one pass, which a call that comes now has to wait for.
         """
         self._admit()
         if not self.active:
@@ -102,7 +103,7 @@ class Scheduler:
         group = [task for task in self.active if task.adapters == adapters]
         writing = [task for task in group if task.writing]
         reading = sorted((task for task in group if not task.writing), key=_order)
-        left = 0
+        left = most
         if writing:
             # The more wait for their first token, the longer the others wait for their next.
             crowd = min(max(len(reading) / len(writing), _LEAST_CROWD), _MOST_CROWD)
@@ -110,7 +111,7 @@ class Scheduler:
         if writing and (not reading or left <= 0):
             self._since = 0
             return Pass(adapters, self._write(writing), 0)
-        pieces = self._read(reading, min(self._batch, left) if writing else self._batch)
+        pieces = self._read(reading, min(self._batch, most, left))
         count = sum(len(piece.tokens) for _, piece in pieces)
         self._since += count
         self._work += count

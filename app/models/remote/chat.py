@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
+from langchain_core.language_models import LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -28,8 +28,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from groundling.errors import ModelError
-from groundling.models import structured
 from groundling.models.choosing import Choices
+from groundling.models.forming import FormingChat
 from groundling.models.remote.choice import choose_by_listing, choose_exactly
 from groundling.models.remote.http import Dialogue, Endpoint, Json
 from groundling.models.remote.request import streamed, write_request
@@ -52,7 +52,7 @@ _CALL_SETTINGS = {
 }  # fmt: skip
 
 
-class ChatRemote(Sampled, BaseChatModel):
+class ChatRemote(Sampled, FormingChat):
     """A chat model that another process or machine runs.
 
     Every setting of the sampler can also be given with a call (`invoke(…, temperature=1.0)`),
@@ -156,76 +156,12 @@ class ChatRemote(Sampled, BaseChatModel):
 
         return self._endpoint.run(count())
 
-    def choose(
-        self,
-        messages: Sequence[BaseMessage],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-    ) -> Choices:
-        """Weigh possible beginnings of the answer, by the model's probabilities.
-
-        Args:
-            messages: the conversation.
-            options: at least one.
-            model: another one than this.
-
-        Returns:
-            The probability of each option among the options; they add up to 1. Its `usage`
-            says what it cost. How exact it is, `capabilities().choose` says.
-
-        Raises:
-            ValueError: no options, an empty one, or one given twice.
-        """
-        return self.choose_many([messages], options, model=model)[0]
-
-    async def achoose(
-        self,
-        messages: Sequence[BaseMessage],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-    ) -> Choices:
-        """Weigh possible beginnings of the answer, as `choose` does."""
-        return (await self.achoose_many([messages], options, model=model))[0]
-
-    def choose_many(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-    ) -> list[Choices]:
-        """Weigh the same options after many conversations, one after the other.
-
-        A server keeps what the last prompt began with: put what differs last.
-
-        Args:
-            prompts: the conversations.
-            options: as for `choose`.
-            model: another one than this.
-
-        Returns:
-            What `choose` returns, for each conversation.
-        """
-        return self._choosing(options, model).invoke(_traced(prompts, options))
-
-    async def achoose_many(
-        self,
-        prompts: Sequence[Sequence[BaseMessage]],
-        options: Sequence[str],
-        *,
-        model: str | None = None,
-    ) -> list[Choices]:
-        """Weigh the same options after many conversations, as `choose_many` does."""
-        return await self._choosing(options, model).ainvoke(_traced(prompts, options))
-
     def _choosing(
-        self, options: Sequence[str], model: str | None
+        self, options: Sequence[str], wishes: Mapping[str, Any]
     ) -> Runnable[dict[str, Any], list[Choices]]:
-        """Return the step that chooses; as a runnable it stands in traces."""
-        if not options or not all(options) or len(set(options)) < len(options):
-            raise ValueError("options must be different texts, at least one")
+        if wishes["adapters"]:
+            raise ValueError("a server takes no adapters with a call")
+        model = wishes["model"]
 
         def weigh(asked: dict[str, Any]) -> list[Choices]:
             endpoint = self._endpoint
@@ -279,72 +215,6 @@ class ChatRemote(Sampled, BaseChatModel):
         }
         given = {name: value for name, value in wishes.items() if value is not None}
         return self.bind(tools=written, **given, **kwargs)
-
-    def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        include_raw: bool = False,
-        method: structured.Method = "json_schema",
-        strict: bool | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Answer with an object of that schema; the server's grammar keeps the model to it.
-
-        Args:
-            schema: a pydantic class, a TypedDict, or a JSON Schema.
-            include_raw: return `raw`, `parsed` and `parsing_error` instead of the object.
-            method: `json_schema` sends the schema as the answer's format, `function_calling`
-                as a tool that must be called; `json_mode` asks for any JSON object.
-            strict: refuse a schema that no grammar keeps in full.
-
-        Raises:
-            ModelError: the schema has something that no grammar keeps.
-        """
-        if kwargs:
-            raise ValueError(f"unknown arguments: {', '.join(kwargs)}")
-        return structured.constrain(
-            self, schema, method=method, include_raw=include_raw, strict=strict
-        )
-
-    def extract(
-        self,
-        messages: LanguageModelInput,
-        *,
-        schema: dict[str, Any] | type | None = None,
-        regex: str | None = None,
-        choices: Sequence[str] | None = None,
-        **settings: Any,
-    ) -> Any:
-        """Answer in a form that the server's grammar holds, at the price of generating it.
-
-        Args:
-            messages: the conversation.
-            schema: return an object: a pydantic class, a TypedDict, or a JSON Schema.
-            regex: return a text that matches this from end to end.
-            choices: return one of these texts; `choose` weighs them all instead.
-            settings: of this call.
-
-        Raises:
-            ValueError: not exactly one of the three is given.
-            ModelError: no grammar keeps the schema or the pattern, or this server has none.
-            OutputParserException: the answer was cut short.
-        """
-        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
-        return form.invoke(messages)
-
-    async def aextract(
-        self,
-        messages: LanguageModelInput,
-        *,
-        schema: dict[str, Any] | type | None = None,
-        regex: str | None = None,
-        choices: Sequence[str] | None = None,
-        **settings: Any,
-    ) -> Any:
-        """Answer in a form that the server's grammar holds, as `extract` does."""
-        form = structured.form(self, schema=schema, regex=regex, choices=choices, **settings)
-        return await form.ainvoke(messages)
 
     # What BaseChatModel asks for
 
@@ -446,7 +316,3 @@ class ChatRemote(Sampled, BaseChatModel):
                 hint="get_num_tokens estimates their number.",
             )
         return (yield from tokenize(self.base_url, text, special=False))
-
-
-def _traced(prompts: Sequence[Sequence[BaseMessage]], options: Sequence[str]) -> dict[str, Any]:
-    return {"prompts": [list(messages) for messages in prompts], "options": list(options)}
