@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from groundling.knowledge.citations import Citation
     from groundling.knowledge.passage import Passage
     from groundling.models.chat import ChatLlama
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
     from groundling.settings import Settings
 
 __all__ = [
@@ -46,7 +46,7 @@ _MODULES = {
     "GroundlingError": "groundling.errors",
     "Home": "groundling.home",
     "Knowledge": "groundling.knowledge.base",
-    "ModelStore": "groundling.models.store",
+    "ModelStore": "groundling.models.files.store",
     "Passage": "groundling.knowledge.passage",
     "Resources": "groundling.graphs.resources",
     "Settings": "groundling.settings",

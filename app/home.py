@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from groundling.knowledge.base import Knowledge
     from groundling.models.embeddings import Embedder
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
 
 
 class Home:
@@ -39,7 +39,7 @@ class Home:
     @cached_property
     def models(self) -> ModelStore:
         """The downloaded models, and the way to fetch more."""
-        from groundling.models.store import ModelStore
+        from groundling.models.files.store import ModelStore
 
         return ModelStore(self.settings.models_path, self.settings.download)
 

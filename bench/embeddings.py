@@ -27,8 +27,8 @@ from gguf import GGMLQuantizationType
 from groundling import settings as settings_module
 from groundling.models.cpu import default_threads, read_cpu
 from groundling.models.embeddings import OnnxEmbedder, load_embedder
+from groundling.models.files.store import ModelStore
 from groundling.models.gguf_embedder import GgufEmbedder
-from groundling.models.store import ModelStore
 from tests.models.make_gguf import make_minilm, minilm_sources
 
 BASE = "onnx int8"

@@ -42,7 +42,7 @@ from bench.engines.figures import Table
 from bench.engines.stage import Stage
 from groundling import settings as settings_module
 from groundling.models.cpu import default_threads, read_build, read_cpu
-from groundling.models.store import ModelStore
+from groundling.models.files.store import ModelStore
 
 MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 LARGE = MODELS[1]  # ten times as slow: shorter documents and answers, fewer prompts

@@ -27,7 +27,7 @@ from groundling import settings as settings_module
 from groundling.knowledge.base import Knowledge
 from groundling.knowledge.passage import Passage
 from groundling.models.embeddings import Embedder, OnnxEmbedder, load_embedder
-from groundling.models.store import ModelStore
+from groundling.models.files.store import ModelStore
 
 SEED = 7
 # Passages asked for, so that ten documents are among them.

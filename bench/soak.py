@@ -48,10 +48,10 @@ from groundling.models.calls import (
 )
 from groundling.models.chat import ChatLlama
 from groundling.models.engine import Engine
-from groundling.models.grammar import grammar_for
+from groundling.models.files.store import ModelStore
+from groundling.models.grammars.grammar import grammar_for
 from groundling.models.isolation.supervised import SupervisedEngine
 from groundling.models.sampling import Sampling
-from groundling.models.store import ModelStore
 
 THREADS, TASKS = 6, 4
 MOST = 32

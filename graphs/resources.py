@@ -58,7 +58,7 @@ class Resources:
         """
         from groundling.knowledge.base import Knowledge
         from groundling.models.embeddings import load_embedder
-        from groundling.models.store import ModelStore
+        from groundling.models.files.store import ModelStore
 
         store = ModelStore(self.settings.models_path, self.settings.download)
         embedder = load_embedder(store.installed(self.settings.model.embedder))

@@ -22,7 +22,7 @@ MODELS = Path(
 _PULL = """
 import sys
 from pathlib import Path
-from groundling.models.store import ModelStore
+from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
 print(ModelStore(Path(sys.argv[1]), DownloadSettings()).pull(sys.argv[2]).path)
 """

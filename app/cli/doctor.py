@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from groundling.models.cpu import Build
     from groundling.models.embedder import Embedder
-    from groundling.models.manifest import InstalledModel
-    from groundling.models.store import ModelStore
+    from groundling.models.files.manifest import InstalledModel
+    from groundling.models.files.store import ModelStore
     from groundling.settings import Settings
 
 _LEAST_FREE = 500_000_000  # bytes: an index and the database of conversations fit into it
@@ -306,7 +306,7 @@ def _installed_embedder(settings: Settings) -> Embedder | None:
 
 
 def _store(settings: Settings) -> ModelStore:
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
 
     return ModelStore(settings.models_path, settings.download)
 

@@ -222,7 +222,7 @@ def _name(shell: Shell) -> str:
 
 def _embedder(shell: Shell) -> Embedder:
     from groundling.models.embeddings import load_embedder
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
 
     settings = shell.settings
     store = ModelStore(settings.models_path, settings.download)

@@ -77,7 +77,7 @@ def table(calibration: Calibration) -> Table:
     """Show the candidates, the chosen one marked."""
     from rich.table import Table
 
-    from groundling.models.disk import show_bytes
+    from groundling.models.files.disk import show_bytes
 
     made = Table(box=None, pad_edge=False)
     made.add_column("")

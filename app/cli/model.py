@@ -13,9 +13,9 @@ from groundling.cli.progress import progress
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from groundling.models.catalogue import ModelEntry, Role
-    from groundling.models.manifest import InstalledModel
-    from groundling.models.store import ModelStore
+    from groundling.models.files.catalogue import ModelEntry, Role
+    from groundling.models.files.manifest import InstalledModel
+    from groundling.models.files.store import ModelStore
 
 __all__ = ["model", "progress"]
 
@@ -198,13 +198,13 @@ def measure(shell: Shell, name: str | None) -> None:
 
 
 def _store(shell: Shell) -> ModelStore:
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
 
     return ModelStore(shell.settings.models_path, shell.settings.download)
 
 
 def _pull_configured(shell: Shell, store: ModelStore, watcher: Any) -> list[InstalledModel]:
-    from groundling.models.sources import looks_like_path
+    from groundling.models.files.sources import looks_like_path
 
     chat, embedder = shell.settings.model.name, shell.settings.model.embedder
     local = chat not in store.catalogue and looks_like_path(chat)
@@ -267,6 +267,6 @@ def _description(entry: ModelEntry, here: InstalledModel | None) -> list[str]:
 
 
 def _size(count: int | None) -> str:
-    from groundling.models.disk import show_bytes
+    from groundling.models.files.disk import show_bytes
 
     return "?" if count is None else show_bytes(count)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from groundling.cli.output import Shell
-from groundling.models.disk import show_bytes
+from groundling.models.files.disk import show_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

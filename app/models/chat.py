@@ -333,7 +333,7 @@ class ChatLlama(Sampled, FormingChat):
 
     def _find(self, model: str) -> Path:
         from groundling import settings
-        from groundling.models.store import ModelStore
+        from groundling.models.files.store import ModelStore
 
         home = self._settings or settings.load()
         self._models_path = home.models_path

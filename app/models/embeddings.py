@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
     from tokenizers import Encoding, Tokenizer
 
-    from groundling.models.manifest import InstalledModel
+    from groundling.models.files.manifest import InstalledModel
 
 __all__ = ["Embedder", "Fingerprint", "OnnxEmbedder", "languages", "load_embedder", "space"]
 

@@ -19,7 +19,7 @@ from groundling.models.encoders import encoder_for
 from groundling.models.encoding import EncoderSettings
 
 if TYPE_CHECKING:
-    from groundling.models.manifest import InstalledModel
+    from groundling.models.files.manifest import InstalledModel
 
 
 class Reranker(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from groundling.models.grammar import Grammar
+from groundling.models.grammars.grammar import Grammar
 from groundling.models.sampling import Sampling
 from groundling.settings import ModelSettings
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from groundling.errors import ModelError
-from groundling.models.constraint import Constraint
+from groundling.models.grammars.constraint import Constraint
 from groundling.models.sampling import Sampling
 from groundling.models.vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from groundling.models.gbnf import Grammar
+from groundling.models.grammars.gbnf import Grammar
 
 _NONE = -math.inf
 _LARGEST_SEED = 2**32 - 2  # the last 32-bit number asks llama.cpp for a random seed

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from groundling.models.adapters import AdapterSet
+from groundling.models.adapters import NO_ADAPTERS, AdapterSet
 from groundling.models.calls import Priority
 from groundling.models.prefix import PrefixCache, common
 from groundling.models.tasks import Piece, Task
@@ -27,6 +27,8 @@ _WORTH_WAITING = 16
 _LOOK_AHEAD = 64
 # Bounds of how much longer texts wait for the more prompts that wait, too.
 _LEAST_CROWD, _MOST_CROWD = 0.5, 3.0
+# Passes that one set of adapters has in a row while others wait.
+_TURN = 4
 # A pass of more rows than this costs more for each; drafts go no further.
 _ROWS = 16
 
@@ -63,7 +65,8 @@ class Scheduler:
         self._guesses = guesses
         self._work = 0
         self._since = 0  # tokens of prompts since the last pass of half-written texts
-        self._turn = 0
+        self._clock = self._passes = 0
+        self._group = NO_ADAPTERS
         self._served: dict[AdapterSet, int] = {}
         self.waiting: list[Task] = []
         self.active: list[Task] = []
@@ -169,13 +172,17 @@ class Scheduler:
         return False
 
     def _next_group(self) -> AdapterSet:
-        """Serve adapters in turn: a forward pass has one set of weights."""
+        """Serve adapters in turns of some passes: another set of weights costs some to apply."""
         groups = {task.adapters for task in self.active}
-        chosen = min(groups, key=lambda group: self._served.get(group, 0))
-        self._turn += 1
+        self._passes += 1
+        if self._group not in groups or self._passes >= _TURN:
+            others = groups - {self._group} or groups
+            self._group = min(others, key=lambda group: self._served.get(group, 0))
+            self._passes = 0
+        self._clock += 1
         self._served = {group: self._served.get(group, 0) for group in groups}
-        self._served[chosen] = self._turn
-        return chosen
+        self._served[self._group] = self._clock
+        return self._group
 
     def _write(self, tasks: list[Task]) -> list[tuple[Task, Piece]]:
         pieces: list[tuple[Task, Piece]] = []

@@ -29,7 +29,7 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import TBaseModel, is_basemodel_subclass
 
-from groundling.models.grammar import Grammar, any_json, grammar_for
+from groundling.models.grammars.grammar import Grammar, any_json, grammar_for
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -186,11 +186,11 @@ def grammar_of(response_format: Mapping[str, Any] | None) -> Grammar | None:
         validated = inner.get("validated", not inner.get("strict"))
         return grammar_for(inner["schema"], validated=bool(validated))
     if kind == "regex":
-        from groundling.models.grammar import regex_grammar
+        from groundling.models.grammars.grammar import regex_grammar
 
         return regex_grammar(response_format["regex"])
     if kind == "choice":
-        from groundling.models.grammar import choice_grammar
+        from groundling.models.grammars.grammar import choice_grammar
 
         return choice_grammar(response_format["choice"])
     raise ValueError(f"there is no response format {kind!r}")

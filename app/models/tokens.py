@@ -6,7 +6,7 @@ import ctypes
 from dataclasses import dataclass
 
 from groundling.errors import ModelFileError
-from groundling.models.manifest import InstalledModel
+from groundling.models.files.manifest import InstalledModel
 
 
 @dataclass(frozen=True)

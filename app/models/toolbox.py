@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 from groundling.errors import ModelError
 from groundling.models.dialects import MOST_CALLS, Dialect, Tool
 from groundling.models.dialects.generic import Generic
-from groundling.models.grammar import Grammar
+from groundling.models.grammars.grammar import Grammar
 
 ToolChoice = str | bool | Mapping[str, Any] | None
 

@@ -11,7 +11,7 @@ from bench.engines.figures import Table, median
 from bench.engines.prompts import Writer, fresh
 from bench.engines.stage import PLAIN, Stage, turns
 from groundling.models.calls import Choice, Request
-from groundling.models.grammar import grammar_for
+from groundling.models.grammars.grammar import grammar_for
 from groundling.models.sampling import Sampling
 
 KNOWN, NEW = 400, 100

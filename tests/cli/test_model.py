@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from groundling.cli import main
-from groundling.models.catalogue import ModelFile
-from groundling.models.store import ModelStore
+from groundling.models.files.catalogue import ModelFile
+from groundling.models.files.store import ModelStore
 from groundling.settings import ModelSettings
 from tests.models.conftest import Offerer, offer, server, store  # noqa: F401
 from tests.models.server import Server, gguf

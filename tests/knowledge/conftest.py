@@ -13,7 +13,7 @@ from langchain_core.embeddings import Embeddings
 from groundling.knowledge.analyser import analyse
 from groundling.knowledge.base import Knowledge
 from groundling.models.embeddings import Embedder, Fingerprint, load_embedder
-from groundling.models.store import ModelStore
+from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
 
 

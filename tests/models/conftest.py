@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from groundling.models import catalogue, download
-from groundling.models.catalogue import Catalogue, ModelEntry, ModelFile
-from groundling.models.store import ModelStore
+from groundling.models.files import catalogue, download
+from groundling.models.files.catalogue import Catalogue, ModelEntry, ModelFile
+from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
 from tests.models.server import Server
 

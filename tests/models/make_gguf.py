@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFWriter, PoolingType, TokenType, quantize
 
-from groundling.models.catalogue import ModelFile
-from groundling.models.download import Silent
-from groundling.models.fetching import Fetcher
+from groundling.models.files.catalogue import ModelFile
+from groundling.models.files.download import Silent
+from groundling.models.files.fetching import Fetcher
 from groundling.models.gguf import GgufHeader
 from groundling.settings import DownloadSettings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from groundling.errors import EngineBusy, ModelError
+from groundling.errors import AdapterError, EngineBusy, ModelError
 from groundling.models.calls import (
+    Adapter,
     Answer,
     Choice,
     Chunk,
@@ -23,7 +25,9 @@ from groundling.models.calls import (
     Weights,
 )
 from groundling.models.engine import Engine
+from groundling.models.gguf import read_gguf
 from groundling.models.sampling import Sampling
+from tests.models.make_gguf import make_adapter
 
 pytestmark = pytest.mark.model
 SETTINGS = EngineSettings(context=512, cache=2048, batch=64, parallel=4, queue=24)
@@ -166,17 +170,15 @@ def test_background_work_goes_last(engine: Engine) -> None:
         listener.wait()
 
 
-def test_a_full_queue_refuses_and_says_so(engine: Engine) -> None:
-    jobs = []
-    request = ask(engine, "Sing a song.", max_tokens=400)
-    for _ in range(SETTINGS.queue + SETTINGS.parallel):
-        jobs.append(submit(engine, request))  # noqa: PERF401
-    with pytest.raises(EngineBusy, match="28 calls are running or waiting"):
+def test_a_full_queue_refuses_and_says_so(smollm2: Path) -> None:
+    small = dataclasses.replace(SETTINGS, context=256, cache=None, parallel=1, queue=2)
+    engine = Engine.open(smollm2, small)
+    request = ask(engine, "Sing a song.", max_tokens=200)
+    for _ in range(3):
+        engine.submit(request, lambda answer: None)
+    with pytest.raises(EngineBusy, match="3 calls are running or waiting"):
         submit(engine, request)
-    for job, listener in jobs:
-        job.cancel()
-        listener.wait()
-    assert write(engine, ask(engine, "Hello"))[1].finish_reason is not None
+    engine.close()
 
 
 def test_more_calls_than_the_context_holds_all_end_well(smollm2: Path) -> None:
@@ -235,6 +237,23 @@ def test_log_probabilities_are_of_the_tokens_that_were_written(engine: Engine) -
         assert token.likeliest[0] == (token.piece, token.logprob)
         assert len(token.likeliest) == 3
         assert token.logprob <= 0.0
+
+
+def test_adapters_change_their_own_call_alone(smollm2: Path, tmp_path: Path) -> None:
+    engine = Engine.open(smollm2, EXACT)
+    weights = [f"blk.{layer}.attn_v.weight" for layer in range(10)]
+    made = make_adapter(tmp_path / "lora.gguf", read_gguf(smollm2), weights, size=0.2)
+    texts = ["Tell me of rain.", "Tell me of snow."]
+    plain = [ask(engine, text) for text in texts]
+    adapted = [ask(engine, text, adapters=(Adapter(made, 4.0),)) for text in texts]
+    alone = [write(engine, request)[0] for request in (*plain, *adapted)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda request: write(engine, request)[0], (*plain, *adapted)))
+    (_, missing) = submit(engine, ask(engine, "?", adapters=(Adapter(tmp_path / "no.gguf"),)))
+    assert isinstance(missing.wait(), AdapterError)
+    engine.close()
+    assert together == alone
+    assert alone[:2] != alone[2:]
 
 
 def test_a_guess_changes_the_speed_alone(smollm2: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from groundling.errors import ModelFileError
 from groundling.models.embeddings import OnnxEmbedder, languages, load_embedder, space
-from groundling.models.store import ModelStore
+from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
 
 pytestmark = pytest.mark.model

@@ -24,15 +24,15 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 
 from groundling.errors import ModelError, ModelFileError, ModelTooBig
 from groundling.models import encoding
-from groundling.models.catalogue import ModelEntry, ModelFile
 from groundling.models.embedder import space
 from groundling.models.embeddings import OnnxEmbedder, load_embedder
 from groundling.models.encoder import Encoder
 from groundling.models.encoders import encoder_for, unload_encoders
 from groundling.models.encoding import EncoderContext, EncoderSettings, check_encoder_fits
+from groundling.models.files.catalogue import ModelEntry, ModelFile
+from groundling.models.files.manifest import InstalledModel
 from groundling.models.gguf import read_gguf
 from groundling.models.gguf_embedder import GgufEmbedder
-from groundling.models.manifest import InstalledModel
 from tests.conftest import MODELS
 from tests.models.make_gguf import (
     Array,
@@ -162,7 +162,7 @@ def test_minilm_is_what_its_weights_say(
 
 
 def load_embedder_of_catalogue() -> OnnxEmbedder:
-    from groundling.models.store import ModelStore
+    from groundling.models.files.store import ModelStore
     from groundling.settings import DownloadSettings
 
     embedder = load_embedder(ModelStore(MODELS, DownloadSettings()).installed("minilm-l6"))

@@ -13,12 +13,12 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 
 from groundling.errors import ModelError, ModelFileError
-from groundling.models.catalogue import ModelEntry, ModelFile
 from groundling.models.chat import ChatLlama
 from groundling.models.choice_reranker import ChoiceReranker, RerankCompressor
 from groundling.models.encoding import EncoderContext, EncoderSettings
+from groundling.models.files.catalogue import ModelEntry, ModelFile
+from groundling.models.files.manifest import InstalledModel
 from groundling.models.gguf import read_gguf
-from groundling.models.manifest import InstalledModel
 from groundling.models.reranker import GgufReranker, Reranker, load_reranker
 from tests.models.make_gguf import Array, make_bert, random_bert, words
 

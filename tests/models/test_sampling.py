@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.errors import ModelError
-from groundling.models.grammar import Grammar
+from groundling.models.grammars.grammar import Grammar
 from groundling.models.native import import_llama
 from groundling.models.sampler import (
     Sampler,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from groundling.models.dialects.composing import MOST_CALLS, Frame, calls_grammar
 from groundling.models.dialects.events import Tool
 from groundling.models.dialects.parsing import Opener, Parser
-from groundling.models.grammar import Grammar
+from groundling.models.grammars.grammar import Grammar
 
 
 class Dialect(ABC):

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from groundling.errors import ModelError
 from groundling.models.dialects.events import Tool
-from groundling.models.grammar import Grammar, grammar_for
+from groundling.models.grammars.grammar import Grammar, grammar_for
 
 MOST_CALLS = 16  # in one answer that a grammar holds
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|\[(?:[^\]\\]|\\.)*\]|(?P<name>[a-zA-Z][a-zA-Z0-9-]*)')

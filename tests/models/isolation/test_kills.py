@@ -16,7 +16,7 @@ import pytest
 from groundling.errors import ContextOverflow, EngineCrashed, ModelError, ModelFileError
 from groundling.models.calls import Choice, EngineSettings, ModelEngine, Request
 from groundling.models.engine import Engine
-from groundling.models.gbnf import Grammar
+from groundling.models.grammars.gbnf import Grammar
 from groundling.models.isolation import supervised
 from groundling.models.isolation.supervised import SupervisedEngine
 from groundling.models.sampling import Sampling

@@ -25,7 +25,7 @@ from groundling.models.calls import (
     Usage,
     Weights,
 )
-from groundling.models.gbnf import Grammar
+from groundling.models.grammars.gbnf import Grammar
 from groundling.models.isolation.messages import (
     Encode,
     Fault,

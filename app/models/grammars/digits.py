@@ -5,7 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from groundling.models.parts import DIGIT, NOTHING, Characters, Part, Repeat, Text, chain, either
+from groundling.models.grammars.parts import (
+    DIGIT,
+    NOTHING,
+    Characters,
+    Part,
+    Repeat,
+    Text,
+    chain,
+    either,
+)
 
 _DIGITS = 16  # of a number without bounds: what a double tells apart
 _FRACTION = 15

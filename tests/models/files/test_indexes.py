@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.errors import DownloadError, Offline
-from groundling.models import download, indexes
-from groundling.models.download import open_client
-from groundling.models.indexes import PYPI, WheelLink, index_urls
+from groundling.models.files import download, indexes
+from groundling.models.files.download import open_client
+from groundling.models.files.indexes import PYPI, WheelLink, index_urls
 from tests.models.server import Server
 
 NOTHING = {"PIP_CONFIG_FILE": os.devnull, "UV_NO_CONFIG": "1"}

@@ -2,7 +2,7 @@
 
 huggingface_hub knows the hub's protocol: the address of a file at a revision, the token in
 the user's own configuration, gated repositories, and the sha256 that the hub keeps of every
-large file. The bytes themselves are fetched by `groundling.models.download`, because
+large file. The bytes themselves are fetched by `groundling.models.files.download`, because
 hf_hub_download (1.33) throws an interrupted transfer away, and a model of gigabytes should
 not start from zero.
 """
@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 
 from groundling.errors import DownloadError, Offline
-from groundling.models.download import Span, public, unreachable
-from groundling.models.sources import HubFile
+from groundling.models.files.download import Span, public, unreachable
+from groundling.models.files.sources import HubFile
 
 
 @dataclass(frozen=True)

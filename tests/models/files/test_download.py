@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundling.errors import DiskFull, DownloadError, Offline
-from groundling.models import disk, download
-from groundling.models.download import RangesRefused, Span, fetch, open_client, read_range
+from groundling.models.files import disk, download
+from groundling.models.files.download import RangesRefused, Span, fetch, open_client, read_range
 from tests.models.server import Server
 
 BODY = bytes(range(256)) * 4000
@@ -172,7 +172,7 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 from groundling.errors import DiskFull
-from groundling.models.download import Span, fetch, open_client
+from groundling.models.files.download import Span, fetch, open_client
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 with open_client(5.0, {}) as client:
     try:

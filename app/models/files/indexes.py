@@ -23,7 +23,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname
 
 from groundling.errors import DownloadError, Offline
-from groundling.models.download import public, request
+from groundling.models.files.download import public, request
 
 if TYPE_CHECKING:
     import httpx

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel
 
 from groundling.errors import ModelNotFound
-from groundling.models.catalogue import ID_PATTERN, Format, ModelEntry, ModelFile, Role
-from groundling.models.sources import HubFile, LocalFile, Source, WebFile, WheelMember
+from groundling.models.files.catalogue import ID_PATTERN, Format, ModelEntry, ModelFile, Role
+from groundling.models.files.sources import HubFile, LocalFile, Source, WebFile, WheelMember
 
 _ROLE_WORDS: dict[Role, str] = {
     "reranker": r"rerank",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from groundling.errors import ModelError
-from groundling.models.parts import (
+from groundling.models.grammars.parts import (
     HIGHEST,
     Characters,
     Choice,

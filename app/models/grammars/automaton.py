@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from groundling.errors import ModelError
-from groundling.models.gbnf import Grammar, parse
-from groundling.models.parts import Characters, Choice, Part, Reference, Repeat, Text
+from groundling.models.grammars.gbnf import Grammar, parse
+from groundling.models.grammars.parts import Characters, Choice, Part, Reference, Repeat, Text
 
 _MOST_CONFIGURATIONS = 20_000
 _EMPTY = 0  # the stack with nothing to return to

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from groundling.errors import ModelNotFound, SettingsError
-from groundling.models import sources
-from groundling.models.catalogue import Catalogue, read_user_entries, write_user_entries
-from groundling.models.manifest import entry_of
+from groundling.models.files import sources
+from groundling.models.files.catalogue import Catalogue, read_user_entries, write_user_entries
+from groundling.models.files.manifest import entry_of
 from groundling.settings import ModelSettings
 
 

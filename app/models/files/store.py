@@ -27,18 +27,24 @@ from groundling.errors import (
     ModelFileError,
     ModelNotFound,
 )
-from groundling.models import sources
-from groundling.models.catalogue import (
+from groundling.models.files import sources
+from groundling.models.files.catalogue import (
     Catalogue,
     ModelEntry,
     Role,
     read_user_entries,
     write_user_entries,
 )
-from groundling.models.disk import show_bytes
-from groundling.models.download import Progress, Silent
-from groundling.models.fetching import Fetcher, digest_of
-from groundling.models.manifest import InstalledModel, Manifest, StoredFile, entry_of, with_header
+from groundling.models.files.disk import show_bytes
+from groundling.models.files.download import Progress, Silent
+from groundling.models.files.fetching import Fetcher, digest_of
+from groundling.models.files.manifest import (
+    InstalledModel,
+    Manifest,
+    StoredFile,
+    entry_of,
+    with_header,
+)
 from groundling.settings import DownloadSettings
 
 __all__ = ["InstalledModel", "ModelStore"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from groundling.errors import DownloadError, Offline
-from groundling.models.disk import disk_full, ensure_room
+from groundling.models.files.disk import disk_full, ensure_room
 
 if TYPE_CHECKING:
     import httpx

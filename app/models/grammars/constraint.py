@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary, proxy
 import numpy as np
 import numpy.typing as npt
 
-from groundling.models.automaton import Automaton, State
-from groundling.models.gbnf import Grammar
+from groundling.models.grammars.automaton import Automaton, State
+from groundling.models.grammars.gbnf import Grammar
 from groundling.models.vocabulary import Vocabulary
 
 Tokens = npt.NDArray[np.int32]

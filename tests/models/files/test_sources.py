@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.errors import ModelNotFound
-from groundling.models import sources
-from groundling.models.sources import HubFile, LocalFile, WebFile, WheelMember, WheelParts
+from groundling.models.files import sources
+from groundling.models.files.sources import HubFile, LocalFile, WebFile, WheelMember, WheelParts
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True).filter(
     lambda name: ".." not in name

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundling.errors import ModelError
-from groundling.models.automaton import Automaton
-from groundling.models.gbnf import Grammar
-from groundling.models.grammar import choice_grammar, regex_grammar
-from groundling.models.json_text import in_string
-from groundling.models.parts import write
-from groundling.models.regex import parse_regex
+from groundling.models.grammars.automaton import Automaton
+from groundling.models.grammars.gbnf import Grammar
+from groundling.models.grammars.grammar import choice_grammar, regex_grammar
+from groundling.models.grammars.json_text import in_string
+from groundling.models.grammars.parts import write
+from groundling.models.grammars.regex import parse_regex
 from tests.models.test_grammar import accepts, any_text
 
 PATTERNS = [

@@ -8,8 +8,8 @@ to which texts match. `\\d`, `\\w` and `\\s` are ASCII, as in ECMAScript and JSO
 from __future__ import annotations
 
 from groundling.errors import ModelError
-from groundling.models.gbnf import Grammar
-from groundling.models.parts import (
+from groundling.models.grammars.gbnf import Grammar
+from groundling.models.grammars.parts import (
     HIGHEST,
     Characters,
     Part,

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from groundling.errors import ModelError
-from groundling.models.digits import Bound, integers, numbers
-from groundling.models.gbnf import Grammar
-from groundling.models.json_text import (
+from groundling.models.grammars.digits import Bound, integers, numbers
+from groundling.models.grammars.gbnf import Grammar
+from groundling.models.grammars.json_text import (
     CHARACTER,
     COMMA,
     FORMATS,
@@ -28,7 +28,7 @@ from groundling.models.json_text import (
     literal,
     other_names,
 )  # fmt: skip
-from groundling.models.parts import (
+from groundling.models.grammars.parts import (
     NOTHING,
     Part,
     Reference,
@@ -40,8 +40,8 @@ from groundling.models.parts import (
     names,
     write,
 )  # fmt: skip
-from groundling.models.regex import choice_grammar, parse_regex, regex_grammar
-from groundling.models.schema import CHECKED, AllowsNothing, Schema, SchemaReader, fits
+from groundling.models.grammars.regex import choice_grammar, parse_regex, regex_grammar
+from groundling.models.grammars.schema import CHECKED, AllowsNothing, Schema, SchemaReader, fits
 
 __all__ = ["Grammar", "any_json", "choice_grammar", "grammar_for", "regex_grammar"]
 
