@@ -16,7 +16,7 @@ from groundling.models.grammars.grammar import choice_grammar, regex_grammar
 from groundling.models.grammars.json_text import in_string
 from groundling.models.grammars.parts import write
 from groundling.models.grammars.regex import parse_regex
-from tests.models.test_grammar import accepts, any_text
+from tests.models.grammars.test_grammar import accepts, any_text
 
 PATTERNS = [
     r"^\d{3}-\d{4}$",
