@@ -102,7 +102,7 @@ class ModelSettings(Section):
     parallel: int = Field(16, ge=1, le=128, description="calls that are written at once")
     queue: int = Field(1024, ge=0, description="calls that may wait")
     speculate: int = Field(
-        8, ge=0, le=15, description="tokens guessed ahead where a text repeats itself; 0: none"
+        6, ge=0, le=15, description="tokens guessed ahead where a text repeats itself; 0: none"
     )
     isolated: bool = Field(
         False, description="run the model in a process of its own, which may crash alone"

@@ -71,7 +71,7 @@ class EngineSettings:
     flash_attention: bool = True
     repack: bool = False
     cache_type: Literal["f16", "q8_0"] = "f16"
-    speculate: int = 8
+    speculate: int = 6
     snapshot: Path | None = None
 
 
