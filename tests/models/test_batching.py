@@ -182,6 +182,17 @@ def test_a_full_queue_refuses_and_says_so(smollm2: Path) -> None:
     engine.close()
 
 
+def test_a_thousand_calls_at_once_all_end(smollm2: Path) -> None:
+    engine = Engine.open(smollm2, dataclasses.replace(SETTINGS, parallel=16, queue=1000))
+    heard = [
+        submit(engine, Request([500 + n, 7], max_tokens=1, stop=["never said"]))[1]
+        for n in range(1000)
+    ]
+    ends = [listener.wait() for listener in heard]
+    engine.close()
+    assert all(isinstance(end, Chunk) and end.finish_reason for end in ends)
+
+
 def test_more_calls_than_the_context_holds_all_end_well(smollm2: Path) -> None:
     settings = EngineSettings(context=256, cache=320, batch=32, parallel=4)
     small = Engine.open(smollm2, settings)
