@@ -248,7 +248,6 @@ def _embedder(settings: Settings, full: bool) -> Iterator[Finding]:
     store = _store(settings)
     installed = store.installed(settings.model.embedder)
     yield Finding("embedder", "ok", f"{installed.entry.id}: {_size(installed.size)}")
-    yield _measured(settings, installed.path)
     yield from _hash(store, installed, full)
 
 
