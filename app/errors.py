@@ -17,8 +17,11 @@
     ├── KnowledgeError               6   documents cannot be read, stored or searched
     │   ├── DocumentError                one document cannot be read
     │   └── IndexMismatch                the index was made with another embedder
-    └── GraphError                   7   a graph or a chain file is wrong
-        └── UnknownGraph
+    ├── GraphError                   7   a graph or a chain file is wrong
+    │   └── UnknownGraph
+    ├── TraceError                   8   runs cannot be found, stored or read
+    └── EvaluationError              9   a data set, an evaluator or an experiment is wrong
+        └── GateFailed                   an experiment is worse than it may be
 
 Exit code 2 is a usage error (from click) and 130 an interruption (Ctrl-C).
 
@@ -141,3 +144,19 @@ class GraphError(GroundlingError):
 
 class UnknownGraph(GraphError):
     """There is no graph of that name."""
+
+
+class TraceError(GroundlingError):
+    """Runs cannot be found, stored or read."""
+
+    exit_code = 8
+
+
+class EvaluationError(GroundlingError):
+    """A data set, an evaluator or an experiment is wrong."""
+
+    exit_code = 9
+
+
+class GateFailed(EvaluationError):
+    """An experiment is worse than the one it was compared with, by more than it may be."""

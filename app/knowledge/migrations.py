@@ -1,14 +1,11 @@
 """The layout of `knowledge.sqlite`, one function for each version of it.
 
-Append only: a function that has been released is never changed. A database remembers how
-many it has seen in `user_version`, and `migrate` runs the rest, each in one transaction.
+Append only: a function that has been released is never changed; see `groundling.database`.
 """
 
 from __future__ import annotations
 
 from sqlite3 import Connection
-
-from groundling.errors import KnowledgeError
 
 
 def m001_documents(db: Connection) -> None:
@@ -58,25 +55,3 @@ def m001_documents(db: Connection) -> None:
 
 
 MIGRATIONS = (m001_documents,)
-
-
-def migrate(db: Connection) -> None:
-    """Bring the database to the newest layout.
-
-    Raises:
-        KnowledgeError: it was written by a newer version of this program.
-    """
-    seen = db.execute("PRAGMA user_version").fetchone()[0]
-    if seen > len(MIGRATIONS):
-        raise KnowledgeError(
-            "The knowledge base was written by a newer version of Groundling "
-            f"(layout {seen}; this one knows up to {len(MIGRATIONS)}).",
-            hint="Update Groundling.",
-        )
-    for version, step in enumerate(MIGRATIONS[seen:], start=seen + 1):
-        db.execute("BEGIN IMMEDIATE")
-        # Two processes may both have seen the old version.
-        if db.execute("PRAGMA user_version").fetchone()[0] < version:
-            step(db)
-            db.execute(f"PRAGMA user_version = {version}")
-        db.execute("COMMIT")

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from groundling.database import WAIT_SECONDS, NewerLayout, connect, migrate
 from groundling.errors import KnowledgeError
-from groundling.knowledge.migrations import migrate
+from groundling.knowledge.migrations import MIGRATIONS
 from groundling.knowledge.passage import Document, Passage
 
 DATABASE = "knowledge.sqlite"
 LOCK = "write.lock"
 # SQLite takes 32,766 parameters; a query longer than this is not a question.
 MAX_QUERY_TERMS = 256
-WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Store:
                 )
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(
-                self.file, timeout=WAIT_SECONDS, check_same_thread=False, isolation_level=None
-            )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            migrate(self._db)
+            self._db = connect(self.file)
+            migrate(self._db, MIGRATIONS)
+        except NewerLayout as newer:
+            raise KnowledgeError(
+                f"The knowledge base was written by a newer version of Groundling ({newer}).",
+                hint="Update Groundling.",
+            ) from newer
         except sqlite3.OperationalError as error:
             if "fts5" in str(error):
                 raise KnowledgeError(

@@ -1,0 +1,1 @@
+"""Data sets, evaluators and experiments: how good a graph is, and whether it got worse."""

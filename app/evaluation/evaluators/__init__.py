@@ -1,0 +1,1 @@
+"""Evaluators: each gives a run of an example a score."""

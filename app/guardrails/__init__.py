@@ -1,0 +1,1 @@
+"""Rails around the model: what must not come in, be said, or be kept."""
