@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from groundling.knowledge.base import Knowledge
     from groundling.models.embeddings import Embedder
     from groundling.models.files.store import ModelStore
+    from groundling.tracing.store import TraceStore
 
 
 class Home:
@@ -48,7 +50,28 @@ class Home:
         """The configured chat model; its weights are read, or its server asked, when called."""
         from groundling.models.configured import chat_model
 
+        self.record()
         return chat_model(self.settings)
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """What was recorded of runs, by this process and by others."""
+        from groundling.tracing.attach import flush, redactor
+        from groundling.tracing.store import TraceStore
+
+        flush()
+        redact = redactor() if self.settings.tracing.redact else None
+        return TraceStore(self.settings.traces_path, redact)
+
+    def record(self) -> None:
+        """Record the runs of this process in this home folder, unless `tracing.enabled` is off.
+
+        `model` and `graph` call it; a script calls it to have its other LangChain code
+        recorded, too.
+        """
+        from groundling.tracing.attach import attach
+
+        attach(self.settings)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -96,6 +119,7 @@ class Home:
         from groundling.graphs import registry
         from groundling.graphs.resources import Resources
 
+        self.record()
         needs_documents = name == "rag"
         resources = Resources(
             self.settings,
@@ -105,9 +129,13 @@ class Home:
         return registry.build(name, resources, checkpointer)
 
     def close(self) -> None:
-        """Close the knowledge bases that were opened."""
+        """Close what was opened; what was recorded is stored."""
         while self._knowledge:
             self._knowledge.popitem()[1].close()
+        if (traces := self.__dict__.pop("traces", None)) is not None:
+            traces.close()
+        if (attach := sys.modules.get("groundling.tracing.attach")) is not None:
+            attach.flush()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,8 @@ together. Nothing else in the project reads the environment.
 from __future__ import annotations
 
 import os
+import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import StrEnum
@@ -143,6 +145,28 @@ class DownloadSettings(Section):
     timeout: float = Field(30.0, gt=0.0, description="seconds without a byte: the server is gone")
 
 
+class TracingSettings(Section):
+    """What is recorded of runs, and for how long."""
+
+    enabled: bool = Field(True, description="record what graphs and models do, on this machine")
+    redact: bool = Field(
+        True, description="black out secrets and personal data before a run is stored"
+    )
+    project: str = Field("default", min_length=1, description="name that runs are filed under")
+    keep_days: int = Field(
+        30,
+        ge=0,
+        description="days that runs are kept; those with feedback or of experiments stay",
+    )
+    keep_bytes: int = Field(
+        2_000_000_000, ge=1_000_000, description="size above which the oldest runs are removed"
+    )
+    upload: bool = Field(
+        False,
+        description="let LANGSMITH_TRACING of the environment send runs to another machine",
+    )
+
+
 class Settings(BaseSettings):
     """All settings of one home folder; `load` is the way to make one."""
 
@@ -158,6 +182,7 @@ class Settings(BaseSettings):
     model: ModelSettings = Field(default_factory=ModelSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     download: DownloadSettings = Field(default_factory=DownloadSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @property
     def models_path(self) -> Path:
@@ -166,6 +191,14 @@ class Settings(BaseSettings):
     @property
     def state_path(self) -> Path:
         return self.home / "state.sqlite"
+
+    @property
+    def traces_path(self) -> Path:
+        return self.home / "traces.sqlite"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.home / "evaluation.sqlite"
 
     def knowledge_path(self, name: str | None = None) -> Path:
         return self.home / "knowledge" / (name or self.retrieval.knowledge)
@@ -284,12 +317,11 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def keep_private() -> str | None:
-    """Turn off what libraries would send elsewhere; for processes that are ours alone.
+def keep_private(settings: Settings | None = None) -> str | None:
+    """Turn off what libraries would send elsewhere, and have checkpoints load no code.
 
     A shell set up for LangSmith uploads every prompt of every LangChain program started
-    from it. Here tracing goes to this machine or nowhere. Telemetry of the model hub is
-    off, and checkpoints load no types that they merely name.
+    from it. Here runs are sent to this machine or nowhere, unless `tracing.upload` is set.
 
     Returns:
         What was turned off although the shell asked for it, to be shown to the person.
@@ -297,12 +329,36 @@ def keep_private() -> str | None:
     os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     wanted = [name for name in TRACING_SWITCHES if os.environ.get(name, "").lower() == "true"]
-    endpoint = os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or ""
-    if not wanted or urlsplit(endpoint).hostname in LOOPBACK:
+    allowed = settings is not None and settings.tracing.upload
+    if not wanted or allowed or all(_is_here(address) for address in _trace_targets()):
         return None
     for name in wanted:
         os.environ[name] = "false"
-    return f"{wanted[0]} would send your prompts to another machine; it is off for this command."
+    # LangSmith's client remembers what it read.
+    if (utils := sys.modules.get("langsmith.utils")) is not None:
+        utils.get_env_var.cache_clear()
+    return (
+        f"{wanted[0]} would send your prompts to another machine; it is off for this process. "
+        "To allow it: groundling config set tracing.upload true"
+    )
+
+
+def _trace_targets() -> list[str]:
+    """Return the addresses to which LangSmith's client would send runs."""
+    prefixes = ("LANGSMITH_", "LANGCHAIN_")
+    targets = [os.environ.get("LANGSMITH_ENDPOINT") or os.environ.get("LANGCHAIN_ENDPOINT") or ""]
+    for prefix in prefixes:
+        # Written as JSON, an object by address or a list of objects that have one.
+        targets += re.findall(
+            r"https?://[^\s\"',}]+", os.environ.get(f"{prefix}RUNS_ENDPOINTS", "")
+        )
+    if any(os.environ.get(f"{prefix}OTEL_ENABLED", "") == "true" for prefix in prefixes):
+        targets.append(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""))
+    return targets
+
+
+def _is_here(address: str) -> bool:
+    return urlsplit(address).hostname in LOOPBACK
 
 
 def environment() -> MutableMapping[str, str]:

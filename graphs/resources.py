@@ -66,7 +66,10 @@ class Resources:
 
     @classmethod
     def default(cls) -> Resources:
-        """Take the settings of this machine's default home folder."""
+        """Take the settings of this machine's default home folder, and record runs there."""
         from groundling import settings
+        from groundling.tracing.attach import attach
 
-        return cls(settings.load())
+        loaded = settings.load()
+        attach(loaded)
+        return cls(loaded)

@@ -36,9 +36,10 @@ class Shell:
         """The settings, with the command line's flags on top; read at first use."""
         from groundling import settings
 
-        if turned_off := settings.keep_private():
+        loaded = settings.load(self.flags)
+        if turned_off := settings.keep_private(loaded):
             self.warn(turned_off)
-        return settings.load(self.flags)
+        return loaded
 
     @cached_property
     def console(self) -> Console:

@@ -87,7 +87,7 @@ class FeedbackBook:
                     ).fetchone()
                     project = row[0] if row else None
                 db.execute(
-                    f"INSERT OR REPLACE INTO feedback ({_NAMES}) "  # noqa: S608
+                    f"INSERT OR REPLACE INTO feedback ({_NAMES}) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         each.id.bytes,
@@ -168,7 +168,7 @@ class FeedbackBook:
     ) -> list[Feedback]:
         columns = ", ".join(f"feedback.{name}" for name in _NAMES.split(", ") if name != "project")
         rows = self._store.read(
-            f"SELECT {columns}, projects.uuid FROM feedback "  # noqa: S608
+            f"SELECT {columns}, projects.uuid FROM feedback "
             "LEFT JOIN projects ON projects.id = feedback.project "
             f"WHERE {where} ORDER BY feedback.created DESC LIMIT ? OFFSET ?",
             [*parameters, limit, offset],

@@ -32,9 +32,12 @@ _ROLL_UP = """
         first_token = coalesce(below.first - runs.started, runs.first_token),
         model = coalesce(runs.model, below.model),
         egress = below.egress,
-        redacted = max(runs.redacted, below.redacted)
+        redacted = max(runs.redacted, below.redacted),
+        -- LangGraph ends a run that waits for a person like any other.
+        status = CASE WHEN runs.status = 'success' AND below.waits THEN 'interrupted'
+            ELSE runs.status END
     FROM (
-        SELECT sum(input_tokens) AS input, sum(output_tokens) AS output,
+        SELECT max(status = 'interrupted' AND parent = :trace) AS waits, sum(input_tokens) AS input, sum(output_tokens) AS output,
             sum(cached_tokens) AS cached, total(egress) AS egress, total(redacted) AS redacted,
             max(model) AS model,
             min(CASE WHEN run_type = 'llm' AND first_token IS NOT NULL
@@ -85,7 +88,7 @@ class Ingestion:
         key: str | bytes = id.bytes if id is not None else name or DEFAULT_PROJECT
         if key not in self._projects:
             column = "uuid" if isinstance(key, bytes) else "name"
-            row = db.execute(f"SELECT id FROM projects WHERE {column} = ?", (key,)).fetchone()  # noqa: S608
+            row = db.execute(f"SELECT id FROM projects WHERE {column} = ?", (key,)).fetchone()
             if row is None:
                 new = id or uuid.uuid4()
                 named = name or (str(id) if id is not None else DEFAULT_PROJECT)
@@ -116,6 +119,11 @@ class Ingestion:
         else:
             seq = known[0]
             _settle(row, patch, known)
+            if "trace" in row and row["trace"] != known[1]:
+                # Its end came first, and said nothing of where it belongs.
+                row["graph"] = self._graph(db, row["trace"])
+            elif known[2] is None and patch.parent is None and patch.name:
+                row["graph"] = patch.name
             if patch.project is not None or patch.project_id is not None:
                 row["project"] = self.project(db, patch.project, patch.project_id)
             _update(db, seq, row, redacted)
@@ -165,9 +173,7 @@ class Ingestion:
         started = patch.started if patch.started is not None else time.time_ns() // 1000
         if patch.ended is not None and patch.duration is None:
             row["duration"] = max(0, patch.ended - started)
-        if row.get("duration") is not None and "status" not in row:
-            row["status"] = Status.ERROR if patch.error else Status.SUCCESS
-        graph = patch.name if patch.parent is None else self._graph(db, trace)
+        graph = patch.name or None if patch.parent is None else self._graph(db, trace)
         return {
             "trace": trace,
             "parent": patch.parent.bytes if patch.parent is not None else None,
@@ -189,7 +195,7 @@ class Ingestion:
         packed = {name: pack(data) for name, data in payload.items()}
         names = ", ".join(packed)
         marks = ", ".join("?" * len(packed))
-        sql = f"INSERT INTO payloads (seq, {names}) VALUES (?, {marks})"  # noqa: S608
+        sql = f"INSERT INTO payloads (seq, {names}) VALUES (?, {marks})"
         if not new:
             sets = ", ".join(f"{name} = excluded.{name}" for name in packed)
             sql += f" ON CONFLICT (seq) DO UPDATE SET {sets}"
@@ -224,7 +230,7 @@ class Ingestion:
     def _graph(self, db: sqlite3.Connection, trace: bytes) -> str | None:
         if trace not in self._graphs:
             row = db.execute("SELECT name FROM runs WHERE id = ?", (trace,)).fetchone()
-            if row is None:
+            if row is None or not row[0]:
                 return None
             self._remember(trace, row[0])
         return self._graphs[trace]
@@ -240,8 +246,8 @@ class Ingestion:
         if runs > 1:
             db.execute(_ROLL_UP, {"trace": trace})
             db.execute(
-                "UPDATE runs SET graph = root.name FROM (SELECT name FROM runs WHERE id = ?1) "
-                "AS root WHERE trace = ?1 AND graph IS NULL",
+                "UPDATE runs SET graph = root.name FROM (SELECT name FROM runs WHERE id = ?1 "
+                "AND name != '') AS root WHERE trace = ?1 AND graph IS NULL",
                 (trace,),
             )
 
@@ -256,7 +262,7 @@ def _columns(patch: Patch, found: Digest) -> dict[str, Any]:
         "run_type": patch.run_type,
         "started": patch.started,
         "duration": patch.duration,
-        "status": patch.status or _status(patch, found),
+        "status": _status(patch, found),
         "model": found.model,
         "prompt": found.prompt,
         "prompt_sha256": found.prompt_sha256,
@@ -281,6 +287,9 @@ def _columns(patch: Patch, found: Digest) -> dict[str, Any]:
 
 
 def _status(patch: Patch, found: Digest) -> Status | None:
+    """Return how a run ended; None while it has not."""
+    if patch.status not in (None, Status.RUNNING):
+        return patch.status
     if patch.error is not None:
         if patch.error.startswith(_INTERRUPTS):
             return Status.INTERRUPTED
@@ -296,7 +305,7 @@ def _settle(row: dict[str, Any], patch: Patch, known: Any) -> None:
     """Keep a late or doubled patch from undoing what is known of a run."""
     _, _, _, started, _, status, *_ = known
     over = status not in (Status.RUNNING, Status.LOST)
-    if row.get("status") == Status.RUNNING or (over and row.get("status") == Status.SUCCESS):
+    if over and row.get("status") == Status.SUCCESS:
         row.pop("status")
     if patch.ended is not None and patch.duration is None:
         row["duration"] = max(0, patch.ended - row.get("started", started))
@@ -304,7 +313,7 @@ def _settle(row: dict[str, Any], patch: Patch, known: Any) -> None:
 
 def _insert(db: sqlite3.Connection, id: UUID, row: dict[str, Any]) -> int:
     marks = ", ".join("?" * len(row))
-    sql = f"INSERT INTO runs (id, {', '.join(row)}) VALUES (?, {marks})"  # noqa: S608
+    sql = f"INSERT INTO runs (id, {', '.join(row)}) VALUES (?, {marks})"
     seq = db.execute(sql, (id.bytes, *row.values())).lastrowid
     assert seq is not None
     return seq
@@ -312,7 +321,7 @@ def _insert(db: sqlite3.Connection, id: UUID, row: dict[str, Any]) -> int:
 
 def _update(db: sqlite3.Connection, seq: int, row: dict[str, Any], redacted: int) -> None:
     sets = ", ".join(["redacted = redacted + ?", *(f"{name} = ?" for name in row)])
-    db.execute(f"UPDATE runs SET {sets} WHERE seq = ?", (redacted, *row.values(), seq))  # noqa: S608
+    db.execute(f"UPDATE runs SET {sets} WHERE seq = ?", (redacted, *row.values(), seq))
 
 
 def _first(*values: Any) -> Any:

@@ -118,8 +118,11 @@ class RunFilter:
         """Return the query for runs, the newest first, and its parameters."""
         where, parameters = _joined(self.conditions())
         # The order in which runs came is the order of the text index, which then need not
-        # be read to its end.
-        key = "runs.seq" if self.text is not None else "runs.started"
+        # be read to its end; all runs of all projects have no other.
+        of_all = self.roots is None and not (
+            self.trace or self.project or self.project_ids or self.node
+        )
+        key = "runs.seq" if self.text is not None or of_all else "runs.started"
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT {COLUMNS}{where} ORDER BY {key} {order} LIMIT ? OFFSET ?"
         return sql, [*parameters, limit, offset]
@@ -128,7 +131,7 @@ class RunFilter:
         """Return the query that counts the runs, and its parameters."""
         where, parameters = _joined(self.conditions())
         table = "runs JOIN projects ON projects.id = runs.project"
-        return f"SELECT count(*) FROM {table}{where}", parameters  # noqa: S608
+        return f"SELECT count(*) FROM {table}{where}", parameters
 
 
 def one_of(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
@@ -174,7 +177,7 @@ def _feedback(wanted: str) -> tuple[str, Sequence[Any]]:
     if operator:
         conditions.append(f"feedback.score {operator} ?")
         parameters.append(float(score))
-    return f"EXISTS (SELECT 1 FROM feedback WHERE {' AND '.join(conditions)})", parameters  # noqa: S608
+    return f"EXISTS (SELECT 1 FROM feedback WHERE {' AND '.join(conditions)})", parameters
 
 
 def _joined(conditions: Sequence[tuple[str, Sequence[Any]]]) -> tuple[str, list[Any]]:

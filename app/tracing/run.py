@@ -45,6 +45,7 @@ class Patch:
         started: microseconds since 1970.
         duration: microseconds, of a clock that does not go back where one was at hand.
         ended: microseconds since 1970, where no duration was measured.
+        status: where the rest of the patch does not tell it. A run without an end is running.
         first_token: microseconds after the start.
         speed: tokens a second while writing.
         cpu: microseconds of this whole process while the run lasted.

@@ -90,6 +90,12 @@ class TraceStore:
                 self._ingestion.forget()
                 raise
 
+    @contextmanager
+    def maintaining(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection outside of any transaction."""
+        with self._lock:
+            yield self._db
+
     def count_drop(self, reason: str, count: int = 1) -> None:
         """Remember that something could not be kept; `trace stats` shows it."""
         with self.writing() as db:
@@ -178,7 +184,7 @@ class TraceStore:
                 f"SELECT {COLUMNS} WHERE runs.id BETWEEN ? AND ? LIMIT 2",
                 (low, high),
             ) or self.read(
-                f"SELECT {COLUMNS} WHERE runs.seq IN (SELECT seq FROM runs "  # noqa: S608
+                f"SELECT {COLUMNS} WHERE runs.seq IN (SELECT seq FROM runs "
                 "WHERE substr(hex(id), ?) = ? ORDER BY seq DESC LIMIT 2)",
                 (33 - len(wanted), wanted.upper()),
             )
@@ -206,7 +212,7 @@ class TraceStore:
             part = [run.seq for run in runs[start : start + 500]]
             marks = ",".join("?" * len(part))
             sql = (
-                "SELECT seq, inputs, outputs, events, extra, serialized "  # noqa: S608
+                "SELECT seq, inputs, outputs, events, extra, serialized "
                 f"FROM payloads WHERE seq IN ({marks})"
             )
             for seq, *blobs in self.read(sql, part):

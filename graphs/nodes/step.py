@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from groundling.graphs.resources import Resources
 
@@ -16,21 +16,33 @@ Update = Mapping[str, Any]
 Step = Callable[[Any, Resources], Awaitable[Update]]
 
 
-def node(step: Step, resources: Resources) -> RunnableLambda[Any, Update]:
-    """Bind a step to its resources, for `StateGraph.add_node`.
+class Node(Runnable[Any, Update]):
+    """A step bound to its resources, for `StateGraph.add_node`.
 
     The step is a coroutine, so that a run which is cancelled stops the model within one
     token. Called from synchronous code it runs in an event loop of its own, also when
-    the caller is inside one already, as in a notebook.
+    the caller is inside one already, as in a notebook. In a trace it is one run, LangGraph's
+    own: a `RunnableLambda` would show each node twice.
     """
 
-    async def call(state: Any) -> Update:
-        return await step(state, resources)
+    def __init__(self, step: Step, resources: Resources) -> None:
+        self.step = step
+        self.resources = resources
+        self.name = getattr(step, "__name__", None)
 
-    def call_and_wait(state: Any) -> Update:
-        return _run(call(state))
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:
+        return _run(self._call(input))
 
-    return RunnableLambda(call_and_wait, call, name=getattr(step, "__name__", None))
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:
+        return await self._call(input)
+
+    async def _call(self, state: Any) -> Update:
+        return await self.step(state, self.resources)
+
+
+def node(step: Step, resources: Resources) -> Node:
+    """Bind a step to its resources."""
+    return Node(step, resources)
 
 
 def _run(coroutine: Coroutine[Any, Any, Update]) -> Update:

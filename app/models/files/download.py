@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from groundling.egress import announce
 from groundling.errors import DownloadError, Offline
 from groundling.models.files.disk import disk_full, ensure_room
 
@@ -95,6 +96,7 @@ def open_client(timeout: float, environment: Mapping[str, str]) -> httpx.Client:
         timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
         follow_redirects=True,
         headers={"Accept-Encoding": "identity", "User-Agent": "groundling"},
+        event_hooks={"request": [lambda request: announce(request.url.host, "download")]},
     )
 
 

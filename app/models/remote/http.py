@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeVar
 import httpx
 from pydantic import SecretStr
 
+from groundling.egress import announce
 from groundling.errors import ModelError
 from groundling.models.calls import timed_out
 from groundling.models.remote.errors import nonsense, refusal, unreachable
@@ -77,9 +78,7 @@ class Endpoint:
             ModelError: the server cannot be reached, refuses, or answers nonsense.
         """
         deadline = self._deadline()
-        with httpx.Client(
-            transport=httpx.HTTPTransport(verify=_tls(), retries=self._retries), **self._options()
-        ) as client:
+        with self._client() as client:
             try:
                 ask = next(dialogue)
                 while True:
@@ -122,10 +121,7 @@ class Endpoint:
         deadline = self._deadline()
         events, body = _Events(self.base_url), bytearray()
         with (
-            httpx.Client(
-                transport=httpx.HTTPTransport(verify=_tls(), retries=self._retries),
-                **self._options(),
-            ) as client,
+            self._client() as client,
             self._network(),
             client.stream(ask.method, self._url(ask), json=ask.body) as response,
         ):
@@ -215,6 +211,12 @@ class Endpoint:
     def _url(self, ask: Ask) -> str:
         return (self._top if ask.top else self.base_url) + ask.path
 
+    def _announce(self, request: httpx.Request) -> None:
+        announce(request.url.host, "model", int(request.headers.get("content-length", 0)))
+
+    async def _aannounce(self, request: httpx.Request) -> None:
+        self._announce(request)
+
     def _options(self) -> dict[str, Any]:
         key = self._key.get_secret_value() if self._key is not None else ""
         connect = min(_CONNECT_SECONDS, self._timeout or _CONNECT_SECONDS)
@@ -225,9 +227,15 @@ class Endpoint:
             "follow_redirects": False,
         }
 
+    def _client(self) -> httpx.Client:
+        transport = httpx.HTTPTransport(verify=_tls(), retries=self._retries)
+        hooks = {"request": [self._announce]}
+        return httpx.Client(transport=transport, event_hooks=hooks, **self._options())
+
     def _aclient(self) -> httpx.AsyncClient:
         transport = httpx.AsyncHTTPTransport(verify=_tls(), retries=self._retries)
-        return httpx.AsyncClient(transport=transport, **self._options())
+        hooks = {"request": [self._aannounce]}
+        return httpx.AsyncClient(transport=transport, event_hooks=hooks, **self._options())
 
     def _deadline(self) -> float | None:
         return None if self._timeout is None else time.monotonic() + self._timeout

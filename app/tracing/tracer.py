@@ -1,0 +1,422 @@
+"""The tracer: LangChain's callbacks become patches, and a writer stores them.
+
+Runs have the shape that `langchain_core.tracers` gives them (LangSmith's `RunTree`). What
+goes in and comes out is written as JSON when it is handed over, since a program may change it
+afterwards; everything else happens in the writer's thread. Nothing here can fail a run.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
+from langchain_core.tracers.base import BaseTracer
+from langchain_core.tracers.schemas import Run
+from langgraph.errors import GraphBubbleUp
+from typing_extensions import override
+
+from groundling.egress import Call
+from groundling.tracing.payload import encode, message
+from groundling.tracing.run import Patch
+
+if sys.platform != "win32":
+    import resource
+
+# How an exception that is no error begins in a run; see `ingestion`.
+_QUIET = (GraphBubbleUp, KeyboardInterrupt, GeneratorExit)
+_NOT_CALLED = "CancelledError"
+MAX_ERROR = 20_000  # characters
+_INTERNAL = "__"  # metadata and parameters of this prefix are LangChain's own business
+
+
+class Sink(Protocol):
+    """Where patches go."""
+
+    def put(self, patch: Patch) -> None:
+        """Take a patch; never waits and never raises."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the runs that begin inside a `recording` belong to."""
+
+    project: str | None = None
+    example: UUID | None = None
+
+
+origin: ContextVar[Origin | None] = ContextVar("groundling_trace_origin", default=None)
+_NOWHERE = Origin()
+_running: ContextVar[UUID | None] = ContextVar("groundling_running", default=None)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """What is measured while a run lasts."""
+
+    begun: float
+    cpu: float | None
+    sink: Sink
+    inputs: int
+    first_token: float | None = None
+    egress: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Tracer(BaseTracer):
+    """Records runs.
+
+    Args:
+        sink: takes the patches; None: nothing is recorded until one is set.
+        project: of runs that begin outside a `recording`.
+    """
+
+    run_inline = True
+    log_missing_parent = False
+
+    def __init__(self, sink: Sink | None = None, project: str = "default") -> None:
+        super().__init__(_schema_format="original+chat")
+        self.sink = sink
+        self.project = project
+        self._clocks: dict[UUID, _Clock] = {}
+        self._traces: dict[UUID, list[UUID]] = {}
+
+    # which callbacks are wanted
+
+    @property
+    def ignore_chain(self) -> bool:
+        return self.sink is None
+
+    @property
+    def ignore_llm(self) -> bool:
+        return self.sink is None
+
+    @property
+    def ignore_chat_model(self) -> bool:
+        return self.sink is None
+
+    @property
+    def ignore_retriever(self) -> bool:
+        return self.sink is None
+
+    @property
+    def ignore_agent(self) -> bool:
+        return self.sink is None
+
+    @property
+    def ignore_retry(self) -> bool:
+        return self.sink is None
+
+    def note_egress(self, call: Call) -> None:
+        """Note at the run that is going on here that it called another machine."""
+        run_id = _running.get()
+        clock = self._clocks.get(run_id) if run_id is not None else None
+        if clock is not None:
+            note = {"host": call.host, "purpose": call.purpose, "sent": call.sent}
+            clock.egress.append({"name": "egress", "time": _now(), "kwargs": note})
+
+    # runs begin
+
+    def _create_chain_run(
+        self,
+        serialized: dict[str, Any],
+        inputs: dict[str, Any],
+        run_id: UUID,
+        tags: list[str] | None = None,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        run_type: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        shaped = self._get_chain_inputs(inputs)
+        kind = run_type or "chain"
+        return _run(run_id, parent_run_id, kind, name, serialized, shaped, tags, metadata, kwargs)
+
+    def _create_chat_model_run(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        run_id: UUID,
+        tags: list[str] | None = None,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        inputs = {"messages": [[message(said) for said in batch] for batch in messages]}
+        return _run(run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs)
+
+    def _create_llm_run(
+        self,
+        serialized: dict[str, Any],
+        prompts: list[str],
+        run_id: UUID,
+        tags: list[str] | None = None,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        inputs = {"prompts": prompts}
+        return _run(run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs)
+
+    def _create_tool_run(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        run_id: UUID,
+        tags: list[str] | None = None,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        name: str | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        shaped = inputs if isinstance(inputs, dict) else {"input": input_str}
+        return _run(run_id, parent_run_id, "tool", name, serialized, shaped, tags, metadata, kwargs)
+
+    def _create_retrieval_run(
+        self,
+        serialized: dict[str, Any],
+        query: str,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        kind, called = "retriever", name or "Retriever"
+        shaped = {"query": query}
+        return _run(run_id, parent_run_id, kind, called, serialized, shaped, tags, metadata, kwargs)
+
+    @staticmethod
+    def _add_child_run(parent_run: Run, child_run: Run) -> None:
+        """Do not keep what children held in memory until the root ends."""
+
+    @override
+    def _on_run_create(self, run: Run) -> None:
+        sink = self.sink
+        if sink is None:
+            return
+        root = run.parent_run_id is None
+        cpu = time.process_time() if root else None
+        self._clocks[run.id] = _Clock(time.perf_counter(), cpu, sink, id(run.inputs))
+        self._traces.setdefault(run.trace_id, []).append(run.id)
+        _running.set(run.id)
+        belongs = origin.get() or _NOWHERE
+        sink.put(
+            Patch(
+                id=run.id,
+                trace=run.trace_id,
+                parent=run.parent_run_id,
+                dotted_order=run.dotted_order,
+                project=belongs.project or self.project,
+                example=belongs.example if root else None,
+                name=run.name,
+                run_type=run.run_type,
+                started=_microseconds(run.start_time),
+                inputs=encode(run.inputs),
+                extra=encode(run.extra),
+                tags=run.tags,
+                writer=0,
+            )
+        )
+
+    # while they last
+
+    @override
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> Run:
+        """Note when the first token came; the text is in the outputs anyway."""
+        clock = self._clocks.get(run_id)
+        if clock is not None and clock.first_token is None:
+            clock.first_token = time.perf_counter() - clock.begun
+        return self._get_run(run_id)
+
+    # runs end
+
+    def _complete_llm_run(self, response: LLMResult, run_id: UUID) -> Run:
+        run = self._get_run(run_id)
+        run.outputs = _outputs(response)
+        run.end_time = _now()
+        return run
+
+    def _errored_llm_run(
+        self, error: BaseException, run_id: UUID, response: LLMResult | None = None
+    ) -> Run:
+        run = self._get_run(run_id)
+        run.error = self._get_stacktrace(error)
+        if response is not None:
+            run.outputs = _outputs(response)
+        run.end_time = _now()
+        return run
+
+    @staticmethod
+    def _get_stacktrace(error: BaseException) -> str:
+        """Describe an error as LangChain does; what is none, by its name."""
+        try:
+            said = repr(error)
+            if isinstance(error, _QUIET) or type(error).__name__ == _NOT_CALLED:
+                return said if "(" in said else f"{said}()"
+            trace = "".join(traceback.format_exception(error))
+        except Exception:  # an error whose own text cannot be had
+            return f"{type(error).__name__}()"
+        if len(trace) > MAX_ERROR:
+            trace = f"{trace[: MAX_ERROR // 2]}\n…\n{trace[-MAX_ERROR // 2 :]}"
+        return f"{said[:MAX_ERROR]}\n\n{trace}".strip()
+
+    @override
+    def _on_run_update(self, run: Run) -> None:
+        clock = self._clocks.pop(run.id, None)
+        _running.set(run.parent_run_id)
+        if run.parent_run_id is None:
+            for known in self._traces.pop(run.trace_id, ()):
+                self.order_map.pop(known, None)
+        if clock is None:
+            return
+        duration = time.perf_counter() - clock.begun
+        ended = _now()
+        patch = Patch(
+            id=run.id,
+            trace=run.trace_id,
+            parent=run.parent_run_id,
+            name=run.name,
+            duration=int(duration * 1e6),
+            outputs=encode(run.outputs) if run.outputs is not None else None,
+            error=run.error,
+            events=encode(_events(run, clock, ended)),
+            egress=len(clock.egress),
+            writer=0,
+        )
+        if id(run.inputs) != clock.inputs:
+            patch.inputs = encode(run.inputs)
+        if clock.first_token is not None:
+            patch.first_token = int(clock.first_token * 1e6)
+        if clock.cpu is not None:
+            patch.cpu = int((time.process_time() - clock.cpu) * 1e6)
+            patch.memory = _peak_memory()
+        _add_usage(patch, run.outputs)
+        clock.sink.put(patch)
+
+    @override
+    def _persist_run(self, run: Run) -> None:
+        """Nothing is left to do when the root ends: each run was stored as it came."""
+
+
+def _run(
+    id: UUID,
+    parent: UUID | None,
+    run_type: str,
+    name: str | None,
+    serialized: Mapping[str, Any] | None,
+    inputs: dict[str, Any],
+    tags: list[str] | None,
+    metadata: Mapping[str, Any] | None,
+    kwargs: Mapping[str, Any],
+) -> Run:
+    """Make a run without pydantic's validation, which takes longer than a small node."""
+    extra = {key: value for key, value in kwargs.items() if not key.startswith(_INTERNAL)}
+    if metadata:
+        extra["metadata"] = {
+            key: value for key, value in metadata.items() if not key.startswith(_INTERNAL)
+        }
+    if name is None and serialized:
+        known = serialized.get("name")
+        name = known if known is not None else (serialized.get("id") or ["Unnamed"])[-1]
+    return Run.model_construct(
+        id=id,
+        name=name or "Unnamed",
+        run_type=run_type,
+        start_time=_now(),
+        end_time=None,
+        parent_run_id=parent,
+        parent_run=None,
+        parent_dotted_order=None,
+        child_runs=[],
+        serialized=None,
+        inputs=inputs,
+        outputs=None,
+        error=None,
+        extra=extra,
+        tags=tags or [],
+        events=[],
+        session_name=None,
+        session_id=None,
+        reference_example_id=None,
+        attachments={},
+        ls_client=None,
+        dotted_order="",
+        trace_id=id,
+        replicas=None,
+    )
+
+
+def _outputs(response: LLMResult) -> dict[str, Any]:
+    """Write a model's answer in the shape LangChain's tracer gives it."""
+    generations = []
+    for batch in response.generations:
+        written = []
+        for generation in batch:
+            each: dict[str, Any] = {
+                "text": generation.text,
+                "generation_info": generation.generation_info,
+                "type": generation.type,
+            }
+            answer = getattr(generation, "message", None)
+            if isinstance(answer, BaseMessage):
+                each["message"] = message(answer)
+            written.append(each)
+        generations.append(written)
+    return {"generations": generations, "llm_output": response.llm_output, "type": "LLMResult"}
+
+
+def _events(run: Run, clock: _Clock, ended: datetime) -> list[dict[str, Any]]:
+    events = [{"name": "start", "time": run.start_time}, *clock.egress, *run.events]
+    if clock.first_token is not None:
+        first = datetime.fromtimestamp(run.start_time.timestamp() + clock.first_token, UTC)
+        events.append({"name": "new_token", "time": first})
+    return [*events, {"name": "error" if run.error else "end", "time": ended}]
+
+
+def _add_usage(patch: Patch, outputs: Any) -> None:
+    """Take over what choosing cost: its answers are probabilities that carry their usage."""
+    chosen = outputs.get("output") if isinstance(outputs, Mapping) else None
+    if not isinstance(chosen, Sequence) or isinstance(chosen, str):
+        return
+    usages = [usage for each in chosen if isinstance(usage := getattr(each, "usage", None), dict)]
+    if usages:
+        patch.input_tokens = sum(usage["input_tokens"] for usage in usages)
+        patch.output_tokens = sum(usage["output_tokens"] for usage in usages)
+        details = [usage.get("input_token_details") or {} for usage in usages]
+        patch.cached_tokens = sum(each.get("cache_read", 0) for each in details)
+
+
+def _peak_memory() -> int | None:
+    if sys.platform == "win32":
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1e6)

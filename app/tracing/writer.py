@@ -1,0 +1,279 @@
+"""A thread that stores runs, so that the program whose runs they are never waits.
+
+What the disk does is not the program's concern: while it is full or locked, patches wait in
+memory up to a bound and are then dropped; a damaged file is moved aside and a new one begun.
+Every patch that is dropped is counted and the count stored as soon as that is possible.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sqlite3
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Self
+
+from groundling.errors import TraceError
+from groundling.tracing.run import Patch
+from groundling.tracing.store import Redact, TraceStore
+
+LINGER = 0.05  # seconds in which patches gather before they are written
+BATCH = 512
+WAITING_BYTES = 64_000_000
+RETRY = 1.0  # seconds
+_DAMAGE = ("malformed", "not a database", "file is encrypted")
+
+MAINTAIN_EVERY = 3600.0  # seconds
+
+Tell = Callable[[str], None]
+Maintain = Callable[[TraceStore], object]
+
+
+class TraceWriter:
+    """Writes patches into a store, in batches.
+
+    Args:
+        file: the `traces.sqlite`; opened, and made if need be, by the thread.
+        redact: see `TraceStore`.
+        tell: called with a message for the person, once for each kind of trouble.
+        maintain: called with the store after the first batch, and every hour.
+        most: bytes that may wait.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        redact: Redact | None = None,
+        *,
+        tell: Tell | None = None,
+        maintain: Maintain | None = None,
+        most: int = WAITING_BYTES,
+    ) -> None:
+        self.file = file
+        self._redact = redact
+        self._tell = tell
+        self._maintain = maintain
+        self._next_maintenance = 0.0
+        self._most = most
+        self._told: set[str] = set()
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+        atexit.register(self.close, 5.0)
+
+    def _begin(self) -> None:
+        """Start with nothing; in a forked child, too, which inherits no thread."""
+        self._changed = Condition()
+        self._waiting: deque[tuple[Sequence[Patch], Future[None] | None, int]] = deque()
+        self._bytes = 0
+        self._busy = False
+        self._urgent = False
+        self._ending = False
+        self._thread: Thread | None = None
+        self._store: TraceStore | None = None
+        self.dropped: Counter[str] = Counter()
+        self._uncounted: Counter[str] = Counter()
+
+    # what a program calls
+
+    def put(self, patch: Patch) -> None:
+        """Store a patch soon; never waits and never raises."""
+        size = patch.size
+        with self._changed:
+            if self._ending or self._bytes + size > self._most:
+                self._drop("more runs came than could be written", 1)
+                return
+            self._enqueue((patch,), None, size)
+            if len(self._waiting) == 1 or len(self._waiting) >= BATCH:
+                self._changed.notify_all()
+
+    def submit(self, patches: Sequence[Patch]) -> Future[None]:
+        """Store patches together; the future is done when they are on the disk.
+
+        Its exception is the reason why they could not be stored.
+        """
+        future: Future[None] = Future()
+        size = sum(patch.size for patch in patches)
+        with self._changed:
+            if self._ending or self._bytes + size > self._most:
+                self._drop("more runs came than could be written", len(patches))
+                future.set_exception(
+                    TraceError(
+                        "More runs wait to be written than may wait.", hint="Send them again later."
+                    )
+                )
+                return future
+            self._enqueue(patches, future, size)
+            self._urgent = True
+            self._changed.notify_all()
+        return future
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until all that was put is stored; tell whether it is."""
+        until = time.monotonic() + timeout
+        with self._changed:
+            self._urgent = True
+            self._changed.notify_all()
+            while self._waiting or self._busy:
+                left = until - time.monotonic()
+                if left <= 0 or self._thread is None or not self._thread.is_alive():
+                    return False
+                self._changed.wait(min(left, 0.5))
+        return True
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Store what waits, for `timeout` seconds at most, and end the thread."""
+        self.flush(timeout)
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # the thread
+
+    def _enqueue(self, patches: Sequence[Patch], future: Future[None] | None, size: int) -> None:
+        self._waiting.append((patches, future, size))
+        self._bytes += size
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = Thread(target=self._run, name="groundling-traces", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._ending:
+                    self._changed.wait()
+                if not self._waiting:
+                    break
+                if not self._urgent and not self._ending and len(self._waiting) < BATCH:
+                    self._changed.wait(LINGER)
+                self._urgent = False
+                taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                self._busy = True
+            self._store_all(taken)
+            self._look_after()
+            with self._changed:
+                self._busy = False
+                self._bytes -= sum(size for _, _, size in taken)
+                self._changed.notify_all()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _store_all(self, taken: Sequence[tuple[Sequence[Patch], Future[None] | None, int]]) -> None:
+        """Write a batch; of one that fails for what it holds, each part by itself."""
+        patches = [patch for part, _, _ in taken for patch in part]
+        try:
+            self._patiently(patches)
+        except Exception as error:
+            if len(taken) > 1 and not isinstance(error, sqlite3.Error | OSError | TraceError):
+                for part in taken:
+                    self._store_all([part])
+                return
+            reason = _reason(error)
+            with self._changed:
+                self._drop(reason, len(patches))
+            self._say(f"Runs are not recorded: {reason}. Everything else goes on.")
+            for _, future, _ in taken:
+                if future is not None:
+                    future.set_exception(error)
+        else:
+            for _, future, _ in taken:
+                if future is not None:
+                    future.set_result(None)
+
+    def _patiently(self, patches: Sequence[Patch]) -> None:
+        """Write; wait while the disk is full or the file locked and there is room to wait."""
+        while True:
+            try:
+                store = self._opened()
+                for patch in patches:
+                    if patch.writer is not None:
+                        patch.writer = store.writers.number
+                store.write(patches)
+                self._count(store)
+                return
+            except (sqlite3.DatabaseError, TraceError, OSError) as error:
+                if _is_damage(error):
+                    self._move_aside(error)
+                    continue
+                with self._changed:
+                    if self._ending or self._bytes > self._most // 2:
+                        raise
+                self._say(f"Runs wait to be recorded: {_reason(error)}.")
+                with self._changed:
+                    self._changed.wait(RETRY)
+
+    def _look_after(self) -> None:
+        """Do now and then what keeps the file in order; put it off where it cannot be done."""
+        if self._maintain is None or time.monotonic() < self._next_maintenance:
+            return
+        self._next_maintenance = time.monotonic() + MAINTAIN_EVERY
+        try:
+            self._maintain(self._opened())
+        except (sqlite3.Error, TraceError, OSError) as error:
+            self._say(f"Old runs could not be removed: {_reason(error)}.")
+
+    def _opened(self) -> TraceStore:
+        if self._store is None:
+            self._store = TraceStore(self.file, self._redact)
+        return self._store
+
+    def _count(self, store: TraceStore) -> None:
+        with self._changed:
+            uncounted, self._uncounted = self._uncounted, Counter()
+        for reason, count in uncounted.items():
+            store.count_drop(reason, count)
+
+    def _drop(self, reason: str, count: int) -> None:
+        self.dropped[reason] += count
+        self._uncounted[reason] += count
+
+    def _move_aside(self, error: BaseException) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        aside = move_aside(self.file)
+        self._say(f"{self.file} is damaged ({_reason(error)}); it is now {aside}.")
+
+    def _say(self, message: str) -> None:
+        if self._tell is not None and message not in self._told:
+            self._told.add(message)
+            self._tell(message)
+
+
+def move_aside(file: Path) -> Path:
+    """Give a damaged database, with its log, another name; return it."""
+    aside = file.with_name(f"{file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    for suffix in ("-wal", "-shm", ""):
+        part = file.with_name(file.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _is_damage(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, sqlite3.DatabaseError) and any(sign in str(cause) for sign in _DAMAGE):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, TraceError) and error.__cause__ else error
+    return str(cause) or type(cause).__name__
