@@ -112,7 +112,11 @@ class ScriptedChat(BaseChatModel):
         return dict(choice)
 
     async def achoose(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        config: Any = None,
     ) -> dict[str, float]:
         """Answer with the next enqueued choice."""
         return self.choose(messages, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from groundling.models import structured
 from groundling.models.calls import Adapter
@@ -42,6 +42,7 @@ class FormingChat(BaseChatModel):
         *,
         model: str | None = None,
         adapters: Sequence[AdapterLike] | None = None,
+        config: RunnableConfig | None = None,
     ) -> Choices:
         """Weigh possible beginnings of the answer, by the model's own probabilities.
 
@@ -50,6 +51,7 @@ class FormingChat(BaseChatModel):
             options: at least one; options of several tokens are scored token by token.
             model: another one than this.
             adapters: others than this model's, where the model runs here.
+            config: by which a trace knows the call, as for `invoke`.
 
         Returns:
             The probability of each option among the options; they add up to 1. Its `usage`
@@ -58,7 +60,8 @@ class FormingChat(BaseChatModel):
         Raises:
             ValueError: no options, an empty one, or one given twice.
         """
-        return self.choose_many([messages], options, model=model, adapters=adapters)[0]
+        prompts = [messages]
+        return self.choose_many(prompts, options, model=model, adapters=adapters, config=config)[0]
 
     async def achoose(
         self,
@@ -67,9 +70,12 @@ class FormingChat(BaseChatModel):
         *,
         model: str | None = None,
         adapters: Sequence[AdapterLike] | None = None,
+        config: RunnableConfig | None = None,
     ) -> Choices:
         """Weigh possible beginnings of the answer, as `choose` does."""
-        found = await self.achoose_many([messages], options, model=model, adapters=adapters)
+        found = await self.achoose_many(
+            [messages], options, model=model, adapters=adapters, config=config
+        )
         return found[0]
 
     def choose_many(
@@ -79,6 +85,7 @@ class FormingChat(BaseChatModel):
         *,
         model: str | None = None,
         adapters: Sequence[AdapterLike] | None = None,
+        config: RunnableConfig | None = None,
     ) -> list[Choices]:
         """Weigh the same options after many conversations, all at once.
 
@@ -89,12 +96,13 @@ class FormingChat(BaseChatModel):
             options: as for `choose`.
             model: another one than this.
             adapters: others than this model's.
+            config: by which a trace knows the calls.
 
         Returns:
             What `choose` returns, for each conversation.
         """
         wishes = {"model": model, "adapters": adapters}
-        return self._choosing(options, wishes).invoke(_asked(prompts, options))
+        return self._choosing(options, wishes).invoke(_asked(prompts, options), config)
 
     async def achoose_many(
         self,
@@ -103,10 +111,11 @@ class FormingChat(BaseChatModel):
         *,
         model: str | None = None,
         adapters: Sequence[AdapterLike] | None = None,
+        config: RunnableConfig | None = None,
     ) -> list[Choices]:
         """Weigh the same options after many conversations, as `choose_many` does."""
         wishes = {"model": model, "adapters": adapters}
-        return await self._choosing(options, wishes).ainvoke(_asked(prompts, options))
+        return await self._choosing(options, wishes).ainvoke(_asked(prompts, options), config)
 
     def with_structured_output(
         self,

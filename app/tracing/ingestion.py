@@ -37,7 +37,8 @@ _ROLL_UP = """
         status = CASE WHEN runs.status = 'success' AND below.waits THEN 'interrupted'
             ELSE runs.status END
     FROM (
-        SELECT max(status = 'interrupted' AND parent = :trace) AS waits, sum(input_tokens) AS input, sum(output_tokens) AS output,
+        SELECT max(status = 'interrupted' AND parent = :trace) AS waits,
+            sum(input_tokens) AS input, sum(output_tokens) AS output,
             sum(cached_tokens) AS cached, total(egress) AS egress, total(redacted) AS redacted,
             max(model) AS model,
             min(CASE WHEN run_type = 'llm' AND first_token IS NOT NULL

@@ -43,6 +43,7 @@ class TraceWriter:
         tell: called with a message for the person, once for each kind of trouble.
         maintain: called with the store after the first batch, and every hour.
         most: bytes that may wait.
+        retry: seconds between attempts while the disk is full or the file locked.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class TraceWriter:
         tell: Tell | None = None,
         maintain: Maintain | None = None,
         most: int = WAITING_BYTES,
+        retry: float = RETRY,
     ) -> None:
         self.file = file
         self._redact = redact
@@ -60,6 +62,7 @@ class TraceWriter:
         self._maintain = maintain
         self._next_maintenance = 0.0
         self._most = most
+        self._retry = retry
         self._told: set[str] = set()
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
@@ -126,8 +129,10 @@ class TraceWriter:
         return True
 
     def close(self, timeout: float = 10.0) -> None:
-        """Store what waits, for `timeout` seconds at most, and end the thread."""
-        self.flush(timeout)
+        """Store what waits, for `timeout` seconds at most, and end the thread.
+
+        Where the disk is full or the like, what waits is dropped: nobody waits for it to mend.
+        """
         with self._changed:
             self._ending = True
             self._changed.notify_all()
@@ -215,7 +220,7 @@ class TraceWriter:
                         raise
                 self._say(f"Runs wait to be recorded: {_reason(error)}.")
                 with self._changed:
-                    self._changed.wait(RETRY)
+                    self._changed.wait(self._retry)
 
     def _look_after(self) -> None:
         """Do now and then what keeps the file in order; put it off where it cannot be done."""

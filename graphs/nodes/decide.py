@@ -19,7 +19,11 @@ class Chooser(Protocol):
     """A chat model that can weigh options."""
 
     async def achoose(
-        self, messages: Sequence[BaseMessage], options: Sequence[str]
+        self,
+        messages: Sequence[BaseMessage],
+        options: Sequence[str],
+        *,
+        config: RunnableConfig | None = None,
     ) -> dict[str, float]: ...
 
 
@@ -34,7 +38,7 @@ async def decide(
     A reply that names none of them gives each the same weight.
     """
     if isinstance(model, Chooser):
-        return await cast("Chooser", model).achoose(messages, options)
+        return await cast("Chooser", model).achoose(messages, options, config=config)
     quiet = RunnableConfig(**{**(config or {}), "tags": ["nostream"]})
     reply = (await model.ainvoke(list(messages), quiet)).text.casefold()
     places = {option: reply.find(option.casefold()) for option in options}
