@@ -12,11 +12,10 @@ from typing import Any
 
 PREVIEW = 200  # characters
 INDEXED = 6_000  # characters of a run that text search reads
-MODEL_INDEXED = 2_000  # the prompts of a graph repeat each other
 _SAID = ("answer", "output", "result", "text", "content", "completion", "generation")
 _ASKED = ("question", "query", "input", "task", "prompt", "text", "inputs")
 _TEXTLESS = frozenset({"id", "lc", "type", "response_metadata", "additional_kwargs", "kind"})
-_SEARCHED = frozenset({"tool", "retriever", "llm", "embedding", "parser"})
+_SEARCHED = frozenset({"tool", "retriever", "llm"})
 
 
 @dataclass(slots=True)
@@ -103,7 +102,8 @@ def said(outputs: Any) -> str:
             return _message_text(message)
         if messages := _messages(outputs):
             return _message_text(messages[-1])
-        if isinstance(choice := outputs.get("output"), Mapping) and "content" in choice:
+        choice = _mapping(outputs.get("output"))
+        if "content" in (_mapping(choice.get("kwargs")) or choice):
             return _message_text(choice)
     return " ".join(words(outputs, PREVIEW))
 
@@ -111,13 +111,15 @@ def said(outputs: Any) -> str:
 def searchable(run_type: str, root: bool, inputs: Any, outputs: Any, error: str | None) -> str:
     """Return the text that a search finds a run by.
 
-    Nodes in between repeat what the root and the models say: of them only errors are found.
+    Nodes in between repeat what the root and the models say: of them only errors are found,
+    and of models that a graph calls only what they answered.
     """
-    if not root and run_type not in _SEARCHED:
-        return error or ""
-    limit = MODEL_INDEXED if run_type == "llm" else INDEXED
-    parts = [*words(outputs, limit), *words(inputs, limit)]
-    return "\n".join([error or "", *parts])
+    parts = [error or ""]
+    if root or run_type in _SEARCHED:
+        parts += words(outputs, INDEXED)
+    if root or run_type in _SEARCHED - {"llm"}:
+        parts += words(inputs, INDEXED)
+    return "\n".join(parts)
 
 
 def words(value: Any, limit: int) -> Iterator[str]:

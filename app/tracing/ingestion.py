@@ -14,6 +14,7 @@ from uuid import UUID
 from groundling.knowledge.analyser import analyse
 from groundling.tracing.digest import Digest, digest, searchable
 from groundling.tracing.payload import decode, encode, pack, unpack
+from groundling.tracing.query import marks_of
 from groundling.tracing.run import Patch, Status
 
 DEFAULT_PROJECT = "default"
@@ -61,6 +62,7 @@ class Ingestion:
         self._redact = redact
         self._projects: dict[str | bytes, int] = {}
         self._graphs: OrderedDict[bytes, str] = OrderedDict()
+        self._version = 0
         self.forget()
 
     def forget(self) -> None:
@@ -70,6 +72,10 @@ class Ingestion:
 
     def write(self, db: sqlite3.Connection, patches: Sequence[Patch]) -> None:
         """Insert new runs and update known ones."""
+        version = db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:  # others wrote; they may have renamed or deleted a project
+            self._projects.clear()
+            self._version = version
         merged: dict[UUID, Patch] = {}
         for patch in patches:
             if known := merged.get(patch.id):
@@ -222,7 +228,13 @@ class Ingestion:
             ).fetchone() or (None, None)
             inputs, outputs = (decode(unpack(blob)) for blob in stored)
         text = searchable(run_type, parent is None, inputs, outputs, error)
-        terms = " ".join(dict.fromkeys(analyse(text)))
+        found = dict.fromkeys(analyse(text))
+        if parent is None:
+            graph, verdict, status = db.execute(
+                "SELECT graph, verdict, status FROM runs WHERE seq = ?", (seq,)
+            ).fetchone()
+            found |= dict.fromkeys(marks_of(graph, verdict, status))
+        terms = " ".join(found)
         if known is not None:
             db.execute("DELETE FROM terms WHERE rowid = ?", (seq,))
         if terms:

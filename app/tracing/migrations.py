@@ -70,11 +70,11 @@ def m001_runs(db: Connection) -> None:
         CREATE INDEX runs_node ON runs (graph, node, started);
         CREATE INDEX runs_example ON runs (example) WHERE example IS NOT NULL;
         CREATE INDEX runs_running ON runs (writer) WHERE status = 'running';
-        CREATE INDEX roots ON runs (started) WHERE parent IS NULL;
-        CREATE INDEX roots_graph ON runs (graph, started) WHERE parent IS NULL;
-        CREATE INDEX roots_status ON runs (status, started) WHERE parent IS NULL;
-        CREATE INDEX roots_verdict ON runs (verdict, started) WHERE parent IS NULL;
-        CREATE INDEX roots_duration ON runs (duration) WHERE parent IS NULL;
+        CREATE INDEX runs_short ON runs (substr(hex(id), 25));
+        CREATE INDEX roots ON runs (started, duration, trace) WHERE parent IS NULL;
+        CREATE INDEX roots_graph ON runs (graph, started, duration, status) WHERE parent IS NULL;
+        CREATE INDEX roots_status ON runs (status, started, graph) WHERE parent IS NULL;
+        CREATE INDEX roots_verdict ON runs (verdict, started, graph) WHERE parent IS NULL;
         CREATE INDEX roots_thread ON runs (thread) WHERE parent IS NULL AND thread IS NOT NULL;
         CREATE TABLE payloads (
             seq INTEGER PRIMARY KEY REFERENCES runs (seq) ON DELETE CASCADE,

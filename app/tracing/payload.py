@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import PurePath
+from threading import local
 from typing import Any
 
 import orjson
@@ -28,6 +29,7 @@ MAX_REPR = 2_000
 _COMPRESS_FROM = 300
 _MAGIC = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins, and no JSON does
 _REQUIRED = frozenset({"content", "type"})
+_own = local()  # a compressor serves one thread
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -63,7 +65,10 @@ def pack(data: bytes | None) -> bytes | None:
     """Compress what is worth it, for the disk."""
     if data is None or len(data) < _COMPRESS_FROM:
         return data
-    return zstandard.ZstdCompressor(level=1).compress(data)
+    compressor: zstandard.ZstdCompressor | None = getattr(_own, "compressor", None)
+    if compressor is None:
+        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
+    return compressor.compress(data)
 
 
 def unpack(data: bytes | None) -> bytes | None:

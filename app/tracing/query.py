@@ -19,10 +19,11 @@ _NAMES = (
     "input_tokens", "output_tokens", "cached_tokens", "first_token", "speed", "verdict",
     "thread", "cpu", "memory", "egress", "redacted", "example", "tags", "preview", "answer",
 )  # fmt: skip
-COLUMNS = (
-    ", ".join(f"runs.{name}" for name in _NAMES)
-    + ", projects.name, projects.uuid FROM runs JOIN projects ON projects.id = runs.project"
-)
+_SELECTED = ", ".join(f"runs.{name}" for name in _NAMES) + ", projects.name, projects.uuid"
+_TABLES = "runs JOIN projects ON projects.id = runs.project"
+# The text index is read first, and in the order of time: see `RunFilter.sql`.
+_FOUND = f"terms CROSS JOIN runs ON runs.seq = terms.rowid {_TABLES.removeprefix('runs ')}"
+COLUMNS = f"{_SELECTED} FROM {_TABLES}"
 _FEEDBACK = re.compile(r"\s*(?:([\w.:-]*?)\s*(<=|>=|!=|==?|<|>)\s*(-?\d+(?:\.\d+)?)|([\w.:-]+))\s*")
 
 
@@ -110,28 +111,50 @@ class RunFilter:
             )
         if self.feedback is not None:
             found.append(_feedback(self.feedback))
-        if self.text is not None:
-            found.append(matching(self.text))
         return found
 
     def sql(self, limit: int, offset: int = 0, oldest_first: bool = False) -> tuple[str, list[Any]]:
         """Return the query for runs, the newest first, and its parameters."""
-        where, parameters = _joined(self.conditions())
+        tables, where, parameters = self._joined()
         # The order in which runs came is the order of the text index, which then need not
-        # be read to its end; all runs of all projects have no other.
-        of_all = self.roots is None and not (
-            self.trace or self.project or self.project_ids or self.node
-        )
-        key = "runs.seq" if self.text is not None or of_all else "runs.started"
+        # be read to its end.
+        key = "runs.started" if self.text is None else "terms.rowid"
         order = "ASC" if oldest_first else "DESC"
-        sql = f"SELECT {COLUMNS}{where} ORDER BY {key} {order} LIMIT ? OFFSET ?"
+        sql = f"SELECT {_SELECTED} FROM {tables}{where} ORDER BY {key} {order} LIMIT ? OFFSET ?"
         return sql, [*parameters, limit, offset]
 
     def counting(self) -> tuple[str, list[Any]]:
         """Return the query that counts the runs, and its parameters."""
-        where, parameters = _joined(self.conditions())
-        table = "runs JOIN projects ON projects.id = runs.project"
-        return f"SELECT count(*) FROM {table}{where}", parameters
+        tables, where, parameters = self._joined()
+        return f"SELECT count(*) FROM {tables}{where}", parameters
+
+    def _joined(self) -> tuple[str, str, list[Any]]:
+        conditions = self.conditions()
+        if self.text is not None:
+            marks: list[str] = []
+            if self.roots and self.trace is None:
+                error = self.status == [Status.ERROR]
+                marks = marks_of(self.graph, self.verdict, Status.ERROR if error else None)
+            conditions.insert(0, _match(self.text, marks))
+        where = " AND ".join(f"({sql})" for sql, _ in conditions)
+        parameters = [value for _, values in conditions for value in values]
+        tables = _TABLES if self.text is None else _FOUND
+        return tables, f" WHERE {where}" if where else "", parameters
+
+
+def marks_of(graph: str | None, verdict: str | None, status: Status | None) -> list[str]:
+    """Return the terms by which the text index knows a root run's columns.
+
+    With them a frequent word in a rare kind of run is found without reading all its places.
+    """
+    marks = ["=root"]
+    if graph:
+        marks.append(f"=graph:{'_'.join(graph.split())}")
+    if verdict:
+        marks.append(f"=verdict:{'_'.join(verdict.split())}")
+    if status == Status.ERROR:
+        marks.append("=error")
+    return marks
 
 
 def one_of(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
@@ -142,12 +165,17 @@ def one_of(name: str, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
 
 
 def matching(text: str) -> tuple[str, Sequence[Any]]:
-    """Return the condition that a run's text has all of the words."""
+    """Return the condition that a run's text has all of the words; it may stand anywhere."""
+    sql, parameters = _match(text)
+    return f"runs.seq IN (SELECT rowid FROM terms WHERE {sql})", parameters
+
+
+def _match(text: str, marks: Sequence[str] = ()) -> tuple[str, Sequence[Any]]:
     terms = list(dict.fromkeys(query_terms(text)))[:64]
     if not terms:
         return "0", ()
-    quoted = " ".join('"{}"'.format(term.replace('"', '""')) for term in terms)
-    return "runs.seq IN (SELECT rowid FROM terms WHERE terms MATCH ?)", (quoted,)
+    quoted = ('"{}"'.format(term.replace('"', '""')) for term in [*terms, *marks])
+    return "terms MATCH ?", (" ".join(quoted),)
 
 
 def run_of(row: Sequence[Any]) -> StoredRun:
@@ -178,10 +206,3 @@ def _feedback(wanted: str) -> tuple[str, Sequence[Any]]:
         conditions.append(f"feedback.score {operator} ?")
         parameters.append(float(score))
     return f"EXISTS (SELECT 1 FROM feedback WHERE {' AND '.join(conditions)})", parameters
-
-
-def _joined(conditions: Sequence[tuple[str, Sequence[Any]]]) -> tuple[str, list[Any]]:
-    if not conditions:
-        return "", []
-    where = " AND ".join(f"({sql})" for sql, _ in conditions)
-    return f" WHERE {where}", [value for _, values in conditions for value in values]

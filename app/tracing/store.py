@@ -172,7 +172,6 @@ class TraceStore:
                 hint="At least 4 of its first or last digits, or the word last: "
                 "groundling trace list",
             )
-        rows: list[Any] = []
         if len(wanted) == 32:
             rows = self.read(
                 f"SELECT {COLUMNS} WHERE runs.id = ?",
@@ -180,14 +179,13 @@ class TraceStore:
             )
         else:
             low, high = bytes.fromhex(wanted.ljust(32, "0")), bytes.fromhex(wanted.ljust(32, "f"))
+            # Eight digits, as lists show them, are looked up in an index.
+            ending = "substr(hex(runs.id), 25)"
+            if len(wanted) != 8:
+                ending = f"substr(hex(runs.id), {33 - len(wanted)})"
             rows = self.read(
-                f"SELECT {COLUMNS} WHERE runs.id BETWEEN ? AND ? LIMIT 2",
-                (low, high),
-            ) or self.read(
-                f"SELECT {COLUMNS} WHERE runs.seq IN (SELECT seq FROM runs "
-                "WHERE substr(hex(id), ?) = ? ORDER BY seq DESC LIMIT 2)",
-                (33 - len(wanted), wanted.upper()),
-            )
+                f"SELECT {COLUMNS} WHERE runs.id BETWEEN ? AND ? LIMIT 2", (low, high)
+            ) or self.read(f"SELECT {COLUMNS} WHERE {ending} = ? LIMIT 2", (wanted.upper(),))
         if len(rows) != 1:
             what = f"Several runs have {name} in their id." if rows else f"There is no run {name}."
             raise TraceError(what, hint="groundling trace list shows the ids.")
@@ -253,7 +251,14 @@ class TraceStore:
     def _open(self) -> sqlite3.Connection:
         db = connect(self.file)
         db.execute("PRAGMA cache_size = -16000")
+        # For conditions on what stands in payloads: json_each(unpacked(payloads.extra), …).
+        db.create_function("unpacked", 1, _unpacked, deterministic=True)
         return db
+
+
+def _unpacked(blob: bytes | None) -> str | None:
+    data = unpack(blob)
+    return None if data is None else data.decode()
 
 
 def depth_first(runs: Sequence[StoredRun]) -> list[StoredRun]:
