@@ -96,3 +96,35 @@ def test_prompts_are_not_uploaded_by_a_shell_set_up_for_it(monkeypatch, endpoint
         monkeypatch.setenv("LANGSMITH_ENDPOINT", endpoint)
     assert bool(settings.keep_private()) is off
     assert (settings.environment()["LANGSMITH_TRACING"] == "false") is off
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "off"),
+    [
+        ("LANGSMITH_RUNS_ENDPOINTS", '{"https://eu.example/api": "key"}', True),
+        ("LANGCHAIN_RUNS_ENDPOINTS", '[{"api_url": "https://eu.example", "api_key": "k"}]', True),
+        ("LANGSMITH_RUNS_ENDPOINTS", '{"http://127.0.0.1:9000": "key"}', False),
+        ("LANGSMITH_OTEL_ENABLED", "true", True),
+    ],
+)
+def test_further_places_to_upload_to_are_seen(monkeypatch, name, value, off):
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:8000")
+    monkeypatch.setenv(name, value)
+    assert bool(settings.keep_private()) is off
+
+
+def test_an_owner_may_allow_uploads(monkeypatch):
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    assert settings.keep_private(settings.load({"tracing": {"upload": True}})) is None
+    assert settings.environment()["LANGSMITH_TRACING"] == "true"
+
+
+def test_what_langsmith_has_read_before_is_forgotten(monkeypatch):
+    from langsmith.utils import tracing_is_enabled
+
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    assert tracing_is_enabled()
+    said = settings.keep_private(settings.load())
+    assert "groundling config set tracing.upload true" in said
+    assert not tracing_is_enabled()

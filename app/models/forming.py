@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
 
 from groundling.models import structured
 from groundling.models.calls import Adapter
@@ -102,7 +103,8 @@ class FormingChat(BaseChatModel):
             What `choose` returns, for each conversation.
         """
         wishes = {"model": model, "adapters": adapters}
-        return self._choosing(options, wishes).invoke(_asked(prompts, options), config)
+        step = self._choosing(options, wishes)
+        return step.invoke(_asked(prompts, options), self._named(model, config))
 
     async def achoose_many(
         self,
@@ -115,7 +117,14 @@ class FormingChat(BaseChatModel):
     ) -> list[Choices]:
         """Weigh the same options after many conversations, as `choose_many` does."""
         wishes = {"model": model, "adapters": adapters}
-        return await self._choosing(options, wishes).ainvoke(_asked(prompts, options), config)
+        step = self._choosing(options, wishes)
+        return await step.ainvoke(_asked(prompts, options), self._named(model, config))
+
+    def _named(self, model: str | None, config: RunnableConfig | None) -> RunnableConfig:
+        """Let a trace know which model chooses, as it does of every other call."""
+        wishes: dict[str, Any] = {"model": model} if model is not None else {}
+        name = self._get_ls_params(None, **wishes).get("ls_model_name", "")
+        return merge_configs({"metadata": {"ls_model_name": name}}, config)
 
     def with_structured_output(
         self,

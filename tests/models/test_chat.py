@@ -305,9 +305,11 @@ async def test_many_choices_at_once(chat: ChatLlama) -> None:
     prompts = [[SystemMessage("Judge " + "a" * 40), HumanMessage(f"{n}?")] for n in range(6)]
     single = [chat.choose(prompt, ["Yes", "No"]) for prompt in prompts]
     together = chat.choose_many(prompts, ["Yes", "No"])
-    assert [found.best for found in together] == [found.best for found in single]
-    for one, many in zip(single, await chat.achoose_many(prompts, ["Yes", "No"]), strict=True):
+    # Not which is best: some of these are so near to even that rounding decides.
+    later = await chat.achoose_many(prompts, ["Yes", "No"])
+    for one, many, again in zip(single, together, later, strict=True):
         assert many["Yes"] == pytest.approx(one["Yes"], abs=0.05)
+        assert again["Yes"] == pytest.approx(one["Yes"], abs=0.05)
         assert many.usage["input_tokens"] == one.usage["input_tokens"]
     assert sum(found.usage["input_token_details"]["cache_read"] for found in together) > 0
     assert chat.choose_many([], ["Yes", "No"]) == []
