@@ -39,7 +39,7 @@ Check = Callable[["Settings", bool], Iterator[Finding]]
 
 
 @click.command(cls=Command)
-@click.option("--full", is_flag=True, help="Hash the model files again, too.")
+@click.option("--full", is_flag=True, help="Hash the model files again and read all traces, too.")
 @pass_shell
 def doctor(shell: Shell, full: bool) -> None:
     """Check this machine and home folder.
@@ -75,6 +75,7 @@ def examine(shell: Shell, full: bool) -> Iterator[Finding]:
         ("model", _model),
         ("embedder", _embedder),
         ("knowledge", _knowledge),
+        ("traces", _traces),
     ]
     for name, check in checks:
         try:
@@ -292,6 +293,27 @@ def _knowledge(settings: Settings, _: bool) -> Iterator[Finding]:
             yield Finding(check, "problem", problem, f"groundling knowledge reindex {name}")
         if not problems:
             yield Finding(check, "ok", f"{size} documents; text, words and vectors agree")
+
+
+def _traces(settings: Settings, full: bool) -> Iterator[Finding]:
+    if not settings.tracing.enabled:
+        yield Finding("traces", "note", "nothing is recorded: tracing.enabled is off")
+    if not settings.traces_path.exists():
+        return
+    from groundling.tracing.query import RunFilter
+    from groundling.tracing.store import TraceStore
+
+    with TraceStore(settings.traces_path) as store:
+        problems = store.problems() if full else []
+        runs, dropped = store.count(RunFilter(roots=None)), sum(store.drops().values())
+    for problem in problems:
+        yield Finding("traces", "problem", problem, "groundling trace repair")
+    if dropped:
+        text = f"{dropped} runs could not be recorded so far"
+        yield Finding("traces", "note", text, "groundling trace stats")
+    if not problems:
+        size = _size(settings.traces_path.stat().st_size)
+        yield Finding("traces", "ok", f"{runs} runs, {size}")
 
 
 def _installed_embedder(settings: Settings) -> Embedder | None:

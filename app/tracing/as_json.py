@@ -6,10 +6,11 @@ Times are ISO 8601 in UTC, durations seconds, sizes bytes.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from groundling.tracing.feedback import Feedback
-from groundling.tracing.run import StoredRun
+if TYPE_CHECKING:
+    from groundling.tracing.feedback import Feedback
+    from groundling.tracing.run import StoredRun
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ID_DIGITS = 8

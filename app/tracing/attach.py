@@ -100,15 +100,9 @@ def _writer(settings: Settings, tell: Tell) -> TraceWriter:
 
 def redactor() -> Redact:
     """Return what blacks out secrets and personal data before runs are stored."""
-    from groundling.guardrails.redact import Redactor
+    from groundling.tracing.redaction import Redaction
 
-    black_out = Redactor()
-
-    def redact(value: Any) -> tuple[Any, int]:
-        kept, found = black_out(value)
-        return kept, sum(found.values())
-
-    return redact
+    return Redaction()
 
 
 def _warn(message: str) -> None:

@@ -117,6 +117,26 @@ class FeedbackBook:
             raise TraceError(f"There is no feedback {id}.")
         return found[0]
 
+    def resolve(self, name: str) -> Feedback:
+        """Find feedback by its id, or by the id's beginning or end.
+
+        Raises:
+            TraceError: there is none, or several.
+        """
+        digits = name.replace("-", "").lower()
+        found: list[Feedback] = []
+        if len(digits) >= 4 and all(letter in "0123456789abcdef" for letter in digits):
+            wanted = digits.upper()
+            found = self._find(
+                "substr(hex(feedback.id), 1, ?) = ? OR substr(hex(feedback.id), ?) = ?",
+                [len(wanted), wanted, 33 - len(wanted), wanted],
+                limit=2,
+            )
+        if len(found) != 1:
+            what = f"Several have {name} in their id." if found else f"There is no feedback {name}."
+            raise TraceError(what, hint="groundling feedback list shows the ids.")
+        return found[0]
+
     def remove(self, id: UUID) -> None:
         """Take feedback back.
 

@@ -27,11 +27,11 @@ Times = NDArray[np.float64]
 # Inside a graph, what has tokens is a call of a model; what has none is a node.
 _CALL = "(run_type = 'llm' OR input_tokens IS NOT NULL)"
 _SECONDS = "coalesce(output_tokens / nullif(speed, 0), (duration - first_token) / 1e6)"
-_WROTE = f"FILTER (WHERE {_CALL} AND output_tokens > 1 AND {_SECONDS} > 0)"
 
 
-def _select(group: str, counted: str) -> str:
-    """Return the query for the rows of `group`, of which only what is `counted` has a count."""
+def _select(group: str, counted: str, called: str) -> str:
+    """Return a query: what is `counted` has a duration, what is `called` writes tokens."""
+    wrote = f"FILTER (WHERE {called} AND output_tokens > 1 AND {_SECONDS} > 0)"
     stopped = ", ".join(
         f"count(*) FILTER (WHERE {counted} AND status = '{status}')" for status in Status
     )
@@ -40,13 +40,13 @@ def _select(group: str, counted: str) -> str:
             json_group_array(duration) FILTER (WHERE {counted} AND duration IS NOT NULL),
             json_group_array(first_token) FILTER (WHERE first_token IS NOT NULL),
             total(input_tokens), total(output_tokens), total(cached_tokens),
-            total(output_tokens) {_WROTE}, total({_SECONDS}) {_WROTE}
+            total(output_tokens) {wrote}, total({_SECONDS}) {wrote}
         FROM runs INDEXED BY runs_statistics WHERE {COUNTED} AND graph IS NOT NULL
     """
 
 
-_TRACES = _select("graph", "parent IS NULL") + "AND parent IS NULL"
-_INSIDE = _select("graph, node", f"NOT {_CALL}") + "AND parent IS NOT NULL"
+_TRACES = _select("graph", "parent IS NULL", "run_type = 'llm'") + "AND parent IS NULL"
+_INSIDE = _select("graph, node", f"NOT {_CALL}", _CALL) + "AND parent IS NOT NULL"
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,14 @@ class TraceStore:
         """Return what could not be kept, by reason."""
         return dict(self.read("SELECT reason, count FROM drops ORDER BY count DESC"))
 
+    def problems(self) -> list[str]:
+        """Read the whole file; return what does not agree in it, nothing if all does."""
+        found = [row[0] for row in self.read("PRAGMA integrity_check(10)") if row[0] != "ok"]
+        searched = "SELECT count(*) FROM terms WHERE rowid NOT IN (SELECT seq FROM runs)"
+        if lost := self.read(searched)[0][0]:
+            found.append(f"{lost} texts in the index belong to no run")
+        return found
+
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Run a query on this thread's own connection."""
         db: sqlite3.Connection | None = getattr(self._local, "db", None)

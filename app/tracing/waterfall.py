@@ -79,8 +79,8 @@ def view(store: TraceStore, trace: UUID) -> dict[str, Any]:
             }
         )
     visible = [run for run in shown if not run["folded"]]
-    for run, after in pairwise(visible):
-        run["leaf"] = after["depth"] <= run["depth"]
+    for above, after in pairwise(visible):
+        above["leaf"] = after["depth"] <= above["depth"]
     root = runs[0]
     said = FeedbackBook(store).of_traces([trace]).get(trace, [])
     return {

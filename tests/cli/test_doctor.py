@@ -206,3 +206,26 @@ def test_a_model_server_that_is_not_there(
     monkeypatch.setenv("GROUNDLING_MODEL__BASE_URL", "http://127.0.0.1:9/v1")
     _, findings = diagnose(capsys)
     assert "No server answers at http://127.0.0.1:9/v1" in problems(findings)["model"]
+
+
+def test_traces_are_checked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from uuid import uuid4
+
+    from groundling.tracing.run import Patch
+    from groundling.tracing.store import TraceStore
+
+    home.mkdir()
+    with TraceStore(home / "traces.sqlite") as store:
+        store.write([Patch(id=uuid4(), name="rag", started=1, duration=1)])
+    _, findings = diagnose(capsys, "--full")
+    assert [found["text"] for found in findings if found["check"] == "traces"] == ["1 runs, 0 MB"]
+    with TraceStore(home / "traces.sqlite") as store:
+        store.count_drop("the disk was full", 3)
+        with store.writing() as db:
+            db.execute("INSERT INTO terms (rowid, body) VALUES (77, 'nobody')")
+    _, findings = diagnose(capsys, "--full")
+    assert problems(findings)["traces"] == "1 texts in the index belong to no run"
+    assert any("3 runs could not be recorded" in found["text"] for found in findings)
+    (home / "traces.sqlite").write_bytes(b"no database" * 1000)
+    _, findings = diagnose(capsys)
+    assert "cannot be opened" in problems(findings)["traces"]
