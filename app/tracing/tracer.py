@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from typing_extensions import override
 from groundling.egress import Call
 from groundling.tracing.payload import encode, message
 from groundling.tracing.run import Patch
+from groundling.tracing.shapes import new_run, now, outputs_of, usage_of
 
 if sys.platform != "win32":
     import resource
@@ -35,7 +35,6 @@ if sys.platform != "win32":
 _QUIET = (GraphBubbleUp, KeyboardInterrupt, GeneratorExit)
 _NOT_CALLED = "CancelledError"
 MAX_ERROR = 20_000  # characters
-_INTERNAL = "__"  # metadata and parameters of this prefix are LangChain's own business
 
 
 class Sink(Protocol):
@@ -120,7 +119,7 @@ class Tracer(BaseTracer):
         clock = self._clocks.get(run_id) if run_id is not None else None
         if clock is not None:
             note = {"host": call.host, "purpose": call.purpose, "sent": call.sent}
-            clock.egress.append({"name": "egress", "time": _now(), "kwargs": note})
+            clock.egress.append({"name": "egress", "time": now(), "kwargs": note})
 
     # runs begin
 
@@ -138,7 +137,9 @@ class Tracer(BaseTracer):
     ) -> Run:
         shaped = self._get_chain_inputs(inputs)
         kind = run_type or "chain"
-        return _run(run_id, parent_run_id, kind, name, serialized, shaped, tags, metadata, kwargs)
+        return new_run(
+            run_id, parent_run_id, kind, name, serialized, shaped, tags, metadata, kwargs
+        )
 
     def _create_chat_model_run(
         self,
@@ -152,7 +153,9 @@ class Tracer(BaseTracer):
         **kwargs: Any,
     ) -> Run:
         inputs = {"messages": [[message(said) for said in batch] for batch in messages]}
-        return _run(run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs)
+        return new_run(
+            run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs
+        )
 
     def _create_llm_run(
         self,
@@ -166,7 +169,9 @@ class Tracer(BaseTracer):
         **kwargs: Any,
     ) -> Run:
         inputs = {"prompts": prompts}
-        return _run(run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs)
+        return new_run(
+            run_id, parent_run_id, "llm", name, serialized, inputs, tags, metadata, kwargs
+        )
 
     def _create_tool_run(
         self,
@@ -181,7 +186,9 @@ class Tracer(BaseTracer):
         **kwargs: Any,
     ) -> Run:
         shaped = inputs if isinstance(inputs, dict) else {"input": input_str}
-        return _run(run_id, parent_run_id, "tool", name, serialized, shaped, tags, metadata, kwargs)
+        return new_run(
+            run_id, parent_run_id, "tool", name, serialized, shaped, tags, metadata, kwargs
+        )
 
     def _create_retrieval_run(
         self,
@@ -196,7 +203,9 @@ class Tracer(BaseTracer):
     ) -> Run:
         kind, called = "retriever", name or "Retriever"
         shaped = {"query": query}
-        return _run(run_id, parent_run_id, kind, called, serialized, shaped, tags, metadata, kwargs)
+        return new_run(
+            run_id, parent_run_id, kind, called, serialized, shaped, tags, metadata, kwargs
+        )
 
     @staticmethod
     def _add_child_run(parent_run: Run, child_run: Run) -> None:
@@ -253,8 +262,8 @@ class Tracer(BaseTracer):
 
     def _complete_llm_run(self, response: LLMResult, run_id: UUID) -> Run:
         run = self._get_run(run_id)
-        run.outputs = _outputs(response)
-        run.end_time = _now()
+        run.outputs = outputs_of(response)
+        run.end_time = now()
         return run
 
     def _errored_llm_run(
@@ -263,8 +272,8 @@ class Tracer(BaseTracer):
         run = self._get_run(run_id)
         run.error = self._get_stacktrace(error)
         if response is not None:
-            run.outputs = _outputs(response)
-        run.end_time = _now()
+            run.outputs = outputs_of(response)
+        run.end_time = now()
         return run
 
     @staticmethod
@@ -291,7 +300,7 @@ class Tracer(BaseTracer):
         if clock is None:
             return
         duration = time.perf_counter() - clock.begun
-        ended = _now()
+        ended = now()
         patch = Patch(
             id=run.id,
             trace=run.trace_id,
@@ -311,79 +320,13 @@ class Tracer(BaseTracer):
         if clock.cpu is not None:
             patch.cpu = int((time.process_time() - clock.cpu) * 1e6)
             patch.memory = _peak_memory()
-        _add_usage(patch, run.outputs)
+        if (usage := usage_of(run.outputs)) is not None:
+            patch.input_tokens, patch.output_tokens, patch.cached_tokens = usage
         clock.sink.put(patch)
 
     @override
     def _persist_run(self, run: Run) -> None:
         """Nothing is left to do when the root ends: each run was stored as it came."""
-
-
-def _run(
-    id: UUID,
-    parent: UUID | None,
-    run_type: str,
-    name: str | None,
-    serialized: Mapping[str, Any] | None,
-    inputs: dict[str, Any],
-    tags: list[str] | None,
-    metadata: Mapping[str, Any] | None,
-    kwargs: Mapping[str, Any],
-) -> Run:
-    """Make a run without pydantic's validation, which takes longer than a small node."""
-    extra = {key: value for key, value in kwargs.items() if not key.startswith(_INTERNAL)}
-    if metadata:
-        extra["metadata"] = {
-            key: value for key, value in metadata.items() if not key.startswith(_INTERNAL)
-        }
-    if name is None and serialized:
-        known = serialized.get("name")
-        name = known if known is not None else (serialized.get("id") or ["Unnamed"])[-1]
-    return Run.model_construct(
-        id=id,
-        name=name or "Unnamed",
-        run_type=run_type,
-        start_time=_now(),
-        end_time=None,
-        parent_run_id=parent,
-        parent_run=None,
-        parent_dotted_order=None,
-        child_runs=[],
-        serialized=None,
-        inputs=inputs,
-        outputs=None,
-        error=None,
-        extra=extra,
-        tags=tags or [],
-        events=[],
-        session_name=None,
-        session_id=None,
-        reference_example_id=None,
-        attachments={},
-        ls_client=None,
-        dotted_order="",
-        trace_id=id,
-        replicas=None,
-    )
-
-
-def _outputs(response: LLMResult) -> dict[str, Any]:
-    """Write a model's answer in the shape LangChain's tracer gives it."""
-    generations = []
-    for batch in response.generations:
-        written = []
-        for generation in batch:
-            each: dict[str, Any] = {
-                "text": generation.text,
-                "generation_info": generation.generation_info,
-                "type": generation.type,
-            }
-            answer = getattr(generation, "message", None)
-            if isinstance(answer, BaseMessage):
-                each["message"] = message(answer)
-            written.append(each)
-        generations.append(written)
-    return {"generations": generations, "llm_output": response.llm_output, "type": "LLMResult"}
 
 
 def _events(run: Run, clock: _Clock, ended: datetime) -> list[dict[str, Any]]:
@@ -394,28 +337,11 @@ def _events(run: Run, clock: _Clock, ended: datetime) -> list[dict[str, Any]]:
     return [*events, {"name": "error" if run.error else "end", "time": ended}]
 
 
-def _add_usage(patch: Patch, outputs: Any) -> None:
-    """Take over what choosing cost: its answers are probabilities that carry their usage."""
-    chosen = outputs.get("output") if isinstance(outputs, Mapping) else None
-    if not isinstance(chosen, Sequence) or isinstance(chosen, str):
-        return
-    usages = [usage for each in chosen if isinstance(usage := getattr(each, "usage", None), dict)]
-    if usages:
-        patch.input_tokens = sum(usage["input_tokens"] for usage in usages)
-        patch.output_tokens = sum(usage["output_tokens"] for usage in usages)
-        details = [usage.get("input_token_details") or {} for usage in usages]
-        patch.cached_tokens = sum(each.get("cache_read", 0) for each in details)
-
-
 def _peak_memory() -> int | None:
     if sys.platform == "win32":
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _microseconds(moment: datetime) -> int:
