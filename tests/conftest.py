@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ MODELS = Path(
 ).expanduser()
 _PULL = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from groundling.models.files.store import ModelStore
 from groundling.settings import DownloadSettings
@@ -29,14 +31,19 @@ print(ModelStore(Path(sys.argv[1]), DownloadSettings()).pull(sys.argv[2]).path)
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test an empty home folder, and none of the user's settings."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give each test an empty home folder, and none of the user's settings.
+
+    What a test recorded of its runs is stored before the folder goes.
+    """
     for name in list(os.environ):
         if name.startswith(("GROUNDLING_", "LANGSMITH_", "LANGCHAIN_")):
             monkeypatch.delenv(name)
     folder = tmp_path / "home"
     monkeypatch.setenv("GROUNDLING_HOME", str(folder))
-    return folder
+    yield folder
+    if (attach := sys.modules.get("groundling.tracing.attach")) is not None:
+        attach.detach()
 
 
 def pull(name: str) -> Path:
