@@ -13,7 +13,7 @@ from uuid import UUID
 
 from groundling.knowledge.analyser import analyse
 from groundling.tracing.digest import Digest, digest, searchable
-from groundling.tracing.payload import decode, encode, pack, unpack
+from groundling.tracing.packing import decode, dump, pack, unpack
 from groundling.tracing.query import marks_of
 from groundling.tracing.run import Patch, Status
 
@@ -32,7 +32,7 @@ _ROLL_UP = """
         cached_tokens = coalesce(below.cached, runs.cached_tokens),
         first_token = coalesce(below.first - runs.started, runs.first_token),
         model = coalesce(runs.model, below.model),
-        egress = below.egress,
+        egress = max(runs.egress, below.egress),
         redacted = max(runs.redacted, below.redacted),
         -- LangGraph ends a run that waits for a person like any other.
         status = CASE WHEN runs.status = 'success' AND below.waits THEN 'interrupted'
@@ -165,7 +165,7 @@ class Ingestion:
                 value, count = self._redact(value)
                 if count:
                     redacted += count
-                    data = encode(value)
+                    data = dump(value)
             payload[name] = data
             values[name] = value
         found = digest(values.get("inputs"), values.get("outputs"), values.get("extra"))

@@ -13,23 +13,18 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import PurePath
-from threading import local
 from typing import Any
 
 import orjson
-import zstandard
 from langchain_core.load.serializable import Serializable
 from langchain_core.messages import BaseMessage
 from pydantic import BaseModel
 
-MAX_BYTES = 4_000_000  # of one payload; more is shortened
+from groundling.tracing.packing import MAX_BYTES, MAX_ITEMS, shorten
+
 MAX_DEPTH = 100
-MAX_ITEMS = 10_000  # of one list or mapping
 MAX_REPR = 2_000
-_COMPRESS_FROM = 300
-_MAGIC = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins, and no JSON does
 _REQUIRED = frozenset({"content", "type"})
-_own = local()  # a compressor serves one thread
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -40,42 +35,6 @@ def encode(value: object, *, limit: int = MAX_BYTES) -> bytes:
     except Exception:  # a cycle, a lone surrogate, a huge integer, a broken __repr__
         written = orjson.dumps(plain(value))
     return written if len(written) <= limit else shorten(written, limit)
-
-
-def decode(data: bytes | None) -> Any:
-    """Read JSON that `encode` wrote; None of nothing."""
-    return None if data is None else orjson.loads(data)
-
-
-def shorten(written: bytes, limit: int) -> bytes:
-    """Cut the longest texts of some JSON until it has at most `limit` bytes."""
-    value = orjson.loads(written)
-    longest = max(64, limit // 4)
-    while True:
-        cut = orjson.dumps(_cut(value, longest))
-        if len(cut) <= limit:
-            return cut
-        if longest <= 64:
-            start = written[: limit // 4].decode("utf-8", "ignore")
-            return orjson.dumps({"shortened": f"{len(written)} bytes", "beginning": start})
-        longest //= 4
-
-
-def pack(data: bytes | None) -> bytes | None:
-    """Compress what is worth it, for the disk."""
-    if data is None or len(data) < _COMPRESS_FROM:
-        return data
-    compressor: zstandard.ZstdCompressor | None = getattr(_own, "compressor", None)
-    if compressor is None:
-        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
-    return compressor.compress(data)
-
-
-def unpack(data: bytes | None) -> bytes | None:
-    """Undo `pack`."""
-    if data is None or not data.startswith(_MAGIC):
-        return data
-    return zstandard.ZstdDecompressor().decompress(data)
 
 
 def plain(value: object, depth: int = 0, above: frozenset[int] = frozenset()) -> Any:
@@ -158,15 +117,3 @@ def _default(value: object) -> Any:
         small = isinstance(size, int) and size <= 1_000
         return value.tolist() if small else repr(value)[:MAX_REPR]
     return repr(value)[:MAX_REPR]
-
-
-def _cut(value: Any, longest: int) -> Any:
-    if isinstance(value, str):
-        if len(value) <= longest:
-            return value
-        return f"{value[:longest]}… <{len(value)} characters>"
-    if isinstance(value, dict):
-        return {key: _cut(each, longest) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_cut(each, longest) for each in value]
-    return value

@@ -110,15 +110,20 @@ class RunFilter:
                 ("EXISTS (SELECT 1 FROM json_each(runs.tags) WHERE value = ?)", (self.tag,))
             )
         if self.feedback is not None:
-            found.append(_feedback(self.feedback))
+            # A root has its trace's id: it is looked up at once, without the runs below it.
+            whole = self.roots and self.trace is None
+            found.append(_feedback(self.feedback, "runs.id" if whole else "runs.trace"))
         return found
 
     def sql(self, limit: int, offset: int = 0, oldest_first: bool = False) -> tuple[str, list[Any]]:
         """Return the query for runs, the newest first, and its parameters."""
         tables, where, parameters = self._joined()
         # The order in which runs came is the order of the text index, which then need not
-        # be read to its end.
-        key = "runs.started" if self.text is None else "terms.rowid"
+        # be read to its end; all runs of all projects have no other.
+        of_all = self.roots is None and not (
+            self.trace or self.parent or self.project or self.project_ids or self.node
+        )
+        key = "terms.rowid" if self.text is not None else "runs.seq" if of_all else "runs.started"
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT {_SELECTED} FROM {tables}{where} ORDER BY {key} {order} LIMIT ? OFFSET ?"
         return sql, [*parameters, limit, offset]
@@ -190,7 +195,7 @@ def run_of(row: Sequence[Any]) -> StoredRun:
     return StoredRun(**columns, project=project, project_id=UUID(bytes=project_uuid))
 
 
-def _feedback(wanted: str) -> tuple[str, Sequence[Any]]:
+def _feedback(wanted: str, column: str) -> tuple[str, Sequence[Any]]:
     match = _FEEDBACK.fullmatch(wanted)
     if match is None:
         raise TraceError(
@@ -198,11 +203,12 @@ def _feedback(wanted: str) -> tuple[str, Sequence[Any]]:
             hint='Give a key, or a comparison with a score: "<0", "thumbs>=1".',
         )
     key, operator, score, alone = match.groups()
-    conditions, parameters = ["feedback.trace = runs.trace"], []
+    conditions, parameters = ["feedback.trace IS NOT NULL"], []
     if key or alone:
         conditions.append("feedback.key = ?")
         parameters.append(key or alone)
     if operator:
         conditions.append(f"feedback.score {operator} ?")
         parameters.append(float(score))
-    return f"EXISTS (SELECT 1 FROM feedback WHERE {' AND '.join(conditions)})", parameters
+    where = " AND ".join(conditions)
+    return f"{column} IN (SELECT trace FROM feedback WHERE {where})", parameters

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _SPEAKERS = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
+_ONE_LINE = 80  # characters
 _CONTAINERS = frozenset({"messages", "generations", "choices", "message", "output", "input"})
 
 
@@ -186,4 +187,7 @@ def _class(serialized: Mapping[str, Any]) -> str:
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    if isinstance(value, str):
+        return value
+    short = json.dumps(value, ensure_ascii=False)
+    return short if len(short) <= _ONE_LINE else json.dumps(value, ensure_ascii=False, indent=2)

@@ -25,7 +25,7 @@ from groundling.errors import TraceError
 from groundling.tracing.ingestion import Ingestion
 from groundling.tracing.liveness import Writers
 from groundling.tracing.migrations import MIGRATIONS
-from groundling.tracing.payload import decode, unpack
+from groundling.tracing.packing import decode, unpack
 from groundling.tracing.query import COLUMNS, RunFilter, run_of
 from groundling.tracing.run import Patch, Payload, StoredRun
 

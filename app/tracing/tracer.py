@@ -330,7 +330,8 @@ class Tracer(BaseTracer):
 
 
 def _events(run: Run, clock: _Clock, ended: datetime) -> list[dict[str, Any]]:
-    events = [{"name": "start", "time": run.start_time}, *clock.egress, *run.events]
+    others = [each for each in run.events if each.get("name") not in ("end", "error")]
+    events = [{"name": "start", "time": run.start_time}, *clock.egress, *others]
     if clock.first_token is not None:
         first = datetime.fromtimestamp(run.start_time.timestamp() + clock.first_token, UTC)
         events.append({"name": "new_token", "time": first})

@@ -31,6 +31,7 @@ from groundling.tracing.store import TraceStore
 
 SHOWN_CHARACTERS = 20_000  # of one input or output in a page
 PAGE_CHARACTERS = 12_000_000  # of all of them; in long traces each gets less
+MINUTES = 120.0  # seconds from which on an axis counts in minutes
 KINDS = (
     ("chain", "step"),
     ("llm", "model"),
@@ -275,15 +276,16 @@ def _shortly(text: str, longest: int) -> str:
 
 def _step(span: float) -> float:
     """Return a round distance between about six marks on an axis."""
-    rough = span / 6
+    unit = 60.0 if span >= MINUTES else 1.0
+    rough = span / unit / 6
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(each * power for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
+    return unit * next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999999)
 
 
 def _mark(seconds: float, span: float) -> str:
     if span < 1:
         return f"{round(seconds * 1000, 3):g} ms"
-    return f"{round(seconds, 3):g} s" if span < 120 else f"{round(seconds / 60, 2):g} min"
+    return f"{round(seconds, 3):g} s" if span < MINUTES else f"{round(seconds / 60, 2):g} min"
 
 
 def _file(name: str) -> str:

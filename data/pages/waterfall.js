@@ -8,13 +8,13 @@
     "other": "기타", "success": "성공", "error": "오류", "running": "실행 중",
     "interrupted": "사람을 기다림", "cancelled": "취소됨", "lost": "끊김",
     "should have been": "올바른 답:", "Verdict": "판정", "Model": "모델", "Prompt": "프롬프트",
-    "Called with": "인자", "Passages": "찾은 문단", "Duration": "걸린 시간",
+    "Called with": "인자", "Chosen": "선택", "Passages": "찾은 문단", "Duration": "걸린 시간",
     "First token": "첫 토큰까지", "Tokens a second": "초당 토큰", "CPU": "CPU",
     "Peak memory": "최대 메모리", "Calls to other machines": "외부 호출", "Redacted": "가린 곳",
     "Node": "노드", "Thread": "대화", "Tags": "태그", "Started": "시작", "Id": "ID",
     "Project": "프로젝트", "Models called": "모델 호출", "Inputs": "입력", "Outputs": "출력",
     "Metadata": "메타데이터", "Parameters": "매개변수", "Error": "오류", "Close": "닫기",
-    "Zoom to this run": "이 실행만 보기", "Nothing": "없음", "begins at": "시작 시점",
+    "Zoom to this run": "이 실행만 보기", "Inputs and outputs": "입력과 출력", "Nothing": "없음", "begins at": "시작 시점",
     "runs that repeat the one above them are left out.": "개의 실행은 바로 위와 같아 생략했습니다.",
     "Arrow keys move, → and ← open and close, Enter shows inputs and outputs, z zooms, / finds.":
       "화살표로 이동, → ← 펼치기와 접기, Enter 입출력 보기, z 확대, / 찾기",
@@ -47,6 +47,10 @@
     if (className) made.className = className;
     return made;
   };
+
+  const local = (moment) =>
+    new Date(moment).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  for (const each of document.querySelectorAll("time")) each.textContent = local(each.dateTime);
 
   // the tree
 
@@ -128,7 +132,9 @@
     close.onclick = hide;
     top.append(title, zoom, close);
     const facts = element("dl");
-    for (const [name, value] of run.facts) facts.append(element("dt", t(name)), element("dd", value));
+    for (const [name, value] of run.facts) {
+      facts.append(element("dt", t(name)), element("dd", name === "Started" ? local(value) : value));
+    }
     pane.replaceChildren(top, facts);
     if (run.error) {
       pane.append(element("h3", t("Error")), element("pre", run.error, "bad"));
@@ -152,13 +158,13 @@
 
   // the axis
 
-  const label = (seconds, width) =>
-    width < 0.01 ? `${+(seconds * 1000).toFixed(2)} ms` : width < 1 ? `${Math.round(seconds * 1000)} ms`
-      : seconds < 120 ? `${+seconds.toFixed(1)} s` : `${+(seconds / 60).toFixed(1)} min`;
+  const label = (seconds, span) =>
+    span < 1 ? `${+(seconds * 1000).toFixed(3)} ms` : span < 120 ? `${+seconds.toFixed(3)} s` : `${+(seconds / 60).toFixed(2)} min`;
   const stepOf = (span) => {
-    const rough = span / 6;
+    const unit = span < 120 ? 1 : 60;
+    const rough = span / unit / 6;
     const power = 10 ** Math.floor(Math.log10(rough));
-    return [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+    return unit * [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough * 0.999999);
   };
   const setAxis = (from, span) => {
     const width = stepOf(span);
@@ -168,8 +174,8 @@
     grid.style.setProperty("--span", wide);
     grid.style.setProperty("--step", width);
     const marks = [];
-    for (let n = 0; n * width < wide * 0.97; n += 1) {
-      const mark = element("i", label(start + n * width, width));
+    for (let n = 0; n * width < wide * 0.94; n += 1) {
+      const mark = element("i", label(start + n * width, wide));
       mark.style.setProperty("--s", start + n * width);
       marks.push(mark);
     }
@@ -188,7 +194,7 @@
   const tell = (n, x, y) => {
     tip.replaceChildren(element("b", data[n].name));
     for (const [name, value] of data[n].facts.slice(0, 8)) {
-      if (!["Id", "Tags", "Node", "Started", "Thread"].includes(name)) tip.append(element("span", `${t(name)}: ${value}`));
+      if (!["Id", "Tags", "Node", "Started", "Thread", "Called with", "Chosen"].includes(name)) tip.append(element("span", `${t(name)}: ${value}`));
     }
     if (data[n].gist) tip.append(element("span", data[n].gist));
     tip.hidden = false;

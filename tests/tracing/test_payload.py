@@ -18,7 +18,8 @@ from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, SecretStr
 
-from groundling.tracing.payload import decode, encode, message, pack, plain, shorten, unpack
+from groundling.tracing.packing import decode, pack, shorten, unpack
+from groundling.tracing.payload import encode, message, plain
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

@@ -9,22 +9,17 @@ has a word for stands under `groundling.`. Needs the extra `otlp`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
 from openinference.semconv.trace import (
-    DocumentAttributes,
-    MessageAttributes,
-    MessageContentAttributes,
     OpenInferenceMimeTypeValues,
     OpenInferenceSpanKindValues,
     SpanAttributes,
-    ToolCallAttributes,
 )
 
 from groundling.tracing.run import Payload, StoredRun
+from groundling.tracing.span_messages import answer, documents, fields, mapping, messages, written
 
 Value = str | bool | int | float | Sequence[str]
 LONGEST = 100_000  # characters of one attribute
@@ -42,7 +37,6 @@ _OPERATIONS = {
     OpenInferenceSpanKindValues.EMBEDDING: "embeddings",
     OpenInferenceSpanKindValues.AGENT: "invoke_agent",
 }
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 # Parameters of a call that have a name in gen_ai.request.
 _REQUESTED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "frequency_penalty",
               "presence_penalty")  # fmt: skip
@@ -63,14 +57,14 @@ def attributes_of(run: StoredRun, payload: Payload) -> dict[str, Value]:
     kind = kind_of(run, payload)
     parts = [_common(run, payload, kind)]
     if kind is OpenInferenceSpanKindValues.LLM:
-        parts += [_model(run, payload), _usage(run), _messages(payload)]
+        parts += [_model(run, payload), _usage(run), messages(payload)]
     elif kind is OpenInferenceSpanKindValues.EMBEDDING:
         parts += [{"embedding.model_name": run.model, "gen_ai.request.model": run.model}]
         parts += [_usage(run)]
     elif kind is OpenInferenceSpanKindValues.TOOL:
         parts.append(_tool(run, payload))
     elif kind is OpenInferenceSpanKindValues.RETRIEVER:
-        parts.append(_documents(payload.outputs))
+        parts.append(documents(payload.outputs))
     elif kind is OpenInferenceSpanKindValues.AGENT:
         name = payload.metadata["lc_agent_name"]
         parts.append({SpanAttributes.AGENT_NAME: name, "gen_ai.agent.name": name})
@@ -87,11 +81,6 @@ def attribute(value: Any) -> Value | None:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return [_short(each) for each in value]
     return _short(value if isinstance(value, str) else written(value))
-
-
-def written(value: Any) -> str:
-    """Write a value that came from the store as JSON."""
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _common(run: StoredRun, payload: Payload, kind: OpenInferenceSpanKindValues) -> dict[str, Any]:
@@ -119,7 +108,7 @@ def _common(run: StoredRun, payload: Payload, kind: OpenInferenceSpanKindValues)
 
 def _text(side: str, value: Any) -> dict[str, Any]:
     """Return what went in or came out: a single text as it is, anything else as JSON."""
-    if isinstance(value, Mapping) and len(value) == 1:
+    if isinstance(value, dict) and len(value) == 1:
         [only] = value.values()
         if isinstance(only, str):
             return {f"{side}.value": only, f"{side}.mime_type": _TEXT}
@@ -127,10 +116,10 @@ def _text(side: str, value: Any) -> dict[str, Any]:
 
 
 def _model(run: StoredRun, payload: Payload) -> dict[str, Any]:
-    asked = _mapping(payload.extra.get("invocation_params"))
+    asked = mapping(payload.extra.get("invocation_params"))
     given = {name: value for name, value in asked.items() if value is not None and name != "tools"}
-    answer = _mapping(_fields(_answer(payload.outputs)).get("response_metadata"))
-    finished = answer.get("finish_reason")
+    response = mapping(fields(answer(payload.outputs)).get("response_metadata"))
+    finished = response.get("finish_reason")
     stop = asked.get("stop")
     tools = asked.get("tools")
     return {
@@ -150,7 +139,7 @@ def _model(run: StoredRun, payload: Payload) -> dict[str, Any]:
         "gen_ai.request.model": run.model,
         **{f"gen_ai.request.{name}": given[name] for name in _REQUESTED if name in given},
         "gen_ai.request.stop_sequences": stop if isinstance(stop, list) and stop else None,
-        "gen_ai.response.model": answer.get("model_name"),
+        "gen_ai.response.model": response.get("model_name"),
         "gen_ai.response.finish_reasons": [finished] if isinstance(finished, str) else None,
         "gen_ai.response.time_to_first_chunk": (
             None if run.first_token is None else run.first_token / 1e6
@@ -185,90 +174,6 @@ def _tool(run: StoredRun, payload: Payload) -> dict[str, Any]:
         "gen_ai.tool.call.arguments": arguments,
         "gen_ai.tool.call.result": written(payload.outputs) if payload.outputs else None,
     }
-
-
-def _documents(outputs: Any) -> dict[str, Any]:
-    found = _mapping(outputs).get("documents")
-    told: dict[str, Any] = {}
-    for n, each in enumerate(found if isinstance(found, list) else ()):
-        document, start = _fields(each), f"{SpanAttributes.RETRIEVAL_DOCUMENTS}.{n}."
-        about = _mapping(document.get("metadata"))
-        known = document.get("id") or about.get("chunk_id") or about.get("id")
-        score = about.get("score", about.get("relevance_score"))
-        told[start + DocumentAttributes.DOCUMENT_ID] = None if known is None else str(known)
-        told[start + DocumentAttributes.DOCUMENT_CONTENT] = document.get("page_content")
-        told[start + DocumentAttributes.DOCUMENT_METADATA] = written(about) if about else None
-        if isinstance(score, int | float):
-            told[start + DocumentAttributes.DOCUMENT_SCORE] = float(score)
-    return told
-
-
-def _messages(payload: Payload) -> dict[str, Any]:
-    inputs, outputs = payload.inputs, _mapping(payload.outputs)
-    asked = inputs.get("messages") or inputs.get("prompts")
-    while isinstance(asked, list) and asked and isinstance(asked[0], list):
-        asked = asked[0]
-    told: dict[str, Any] = {}
-    for n, said in enumerate(asked if isinstance(asked, list) else ()):
-        told |= dict(_message(f"{SpanAttributes.LLM_INPUT_MESSAGES}.{n}.", said, "user"))
-    if answer := _answer(outputs):
-        start = f"{SpanAttributes.LLM_OUTPUT_MESSAGES}.0."
-        told |= dict(_message(start, answer, "assistant"))
-    return told
-
-
-def _message(start: str, said: Any, role: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(said, str):
-        said = {"content": said}
-    fields = _fields(said)
-    kind = fields.get("type") or fields.get("role") or role
-    yield start + MessageAttributes.MESSAGE_ROLE, _ROLES.get(str(kind), str(kind))
-    yield start + MessageAttributes.MESSAGE_NAME, fields.get("name")
-    yield start + MessageAttributes.MESSAGE_TOOL_CALL_ID, fields.get("tool_call_id")
-    content = fields.get("content")
-    if isinstance(content, list):
-        for n, block in enumerate(content):
-            inside = f"{start}{MessageAttributes.MESSAGE_CONTENTS}.{n}."
-            about = {"type": "text", "text": block} if isinstance(block, str) else _mapping(block)
-            yield inside + MessageContentAttributes.MESSAGE_CONTENT_TYPE, about.get("type")
-            text = about.get("text", about.get("reasoning"))
-            known = text if isinstance(text, str) else written(about)
-            yield inside + MessageContentAttributes.MESSAGE_CONTENT_TEXT, known
-    else:
-        yield start + MessageAttributes.MESSAGE_CONTENT, content
-    calls = fields.get("tool_calls")
-    for n, call in enumerate(calls if isinstance(calls, list) else ()):
-        inside = f"{start}{MessageAttributes.MESSAGE_TOOL_CALLS}.{n}."
-        function = _mapping(_mapping(call).get("function")) or _mapping(call)
-        arguments = function.get("args", function.get("arguments"))
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        yield inside + ToolCallAttributes.TOOL_CALL_ID, _mapping(call).get("id")
-        yield inside + ToolCallAttributes.TOOL_CALL_FUNCTION_NAME, function.get("name")
-        yield inside + ToolCallAttributes.TOOL_CALL_FUNCTION_ARGUMENTS_JSON, arguments
-
-
-def _answer(outputs: Any) -> Mapping[str, Any]:
-    """Return the message that a model answered with, in whichever form it was recorded."""
-    found = _mapping(outputs).get("generations")
-    while isinstance(found, list) and found:
-        found = found[0]
-    generation = _mapping(found)
-    if message := _mapping(generation.get("message")):
-        return message
-    if "text" in generation:
-        return {"content": generation["text"]}
-    choices = _mapping(outputs).get("choices")
-    first = _mapping(choices[0]) if isinstance(choices, list) and choices else {}
-    return _mapping(first.get("message")) or _mapping(_mapping(outputs).get("message"))
-
-
-def _fields(said: Any) -> Mapping[str, Any]:
-    return _mapping(_mapping(said).get("kwargs")) or _mapping(said)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _short(text: str) -> str:
