@@ -30,6 +30,10 @@ _DAMAGE = ("malformed", "not a database", "file is encrypted")
 
 MAINTAIN_EVERY = 3600.0  # seconds
 
+# What may be better in a moment, and is not the fault of what is written.
+_OUTSIDE = (sqlite3.OperationalError, TraceError, OSError)
+
+_Part = tuple[Sequence[Patch], Future[None] | None, int]  # with its size in bytes
 Tell = Callable[[str], None]
 Maintain = Callable[[TraceStore], object]
 
@@ -71,7 +75,7 @@ class TraceWriter:
     def _begin(self) -> None:
         """Start with nothing; in a forked child, too, which inherits no thread."""
         self._changed = Condition()
-        self._waiting: deque[tuple[Sequence[Patch], Future[None] | None, int]] = deque()
+        self._waiting: deque[_Part] = deque()
         self._bytes = 0
         self._busy = False
         self._urgent = False
@@ -166,7 +170,7 @@ class TraceWriter:
                 if not self._urgent and not self._ending and len(self._waiting) < BATCH:
                     self._changed.wait(LINGER)
                 self._urgent = False
-                taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                taken = self._take()
                 self._busy = True
             self._store_all(taken)
             self._look_after()
@@ -178,13 +182,22 @@ class TraceWriter:
             self._store.close()
             self._store = None
 
-    def _store_all(self, taken: Sequence[tuple[Sequence[Patch], Future[None] | None, int]]) -> None:
+    def _take(self) -> list[_Part]:
+        """Take what is written next: whole parts, until they have a batch of patches."""
+        taken: list[_Part] = []
+        patches = 0
+        while self._waiting and patches < BATCH:
+            taken.append(self._waiting.popleft())
+            patches += len(taken[-1][0])
+        return taken
+
+    def _store_all(self, taken: Sequence[_Part]) -> None:
         """Write a batch; of one that fails for what it holds, each part by itself."""
         patches = [patch for part, _, _ in taken for patch in part]
         try:
             self._patiently(patches)
         except Exception as error:
-            if len(taken) > 1 and not isinstance(error, sqlite3.Error | OSError | TraceError):
+            if len(taken) > 1 and not isinstance(error, _OUTSIDE):
                 for part in taken:
                     self._store_all([part])
                 return
@@ -211,10 +224,12 @@ class TraceWriter:
                 store.write(patches)
                 self._count(store)
                 return
-            except (sqlite3.DatabaseError, TraceError, OSError) as error:
+            except (*_OUTSIDE, sqlite3.DatabaseError) as error:
                 if _is_damage(error):
                     self._move_aside(error)
                     continue
+                if not isinstance(error, _OUTSIDE):
+                    raise
                 with self._changed:
                     if self._ending or self._bytes > self._most // 2:
                         raise
