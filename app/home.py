@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from groundling.knowledge.base import Knowledge
     from groundling.models.embeddings import Embedder
     from groundling.models.files.store import ModelStore
+    from groundling.settings import Settings
     from groundling.tracing.store import TraceStore
 
 
@@ -104,29 +105,38 @@ class Home:
         knowledge: str | None = None,
         model: BaseChatModel | None = None,
         checkpointer: BaseCheckpointSaver[str] | None = None,
+        settings: Settings | None = None,
     ) -> CompiledStateGraph[Any, None, Any, Any]:
         """Compile a graph: `ask`, `rag`, `chain`, or `chain:NAME`.
+
+        Its runs say in their metadata what it was made of, so that they can be replayed; see
+        `groundling.graphs.provenance`.
 
         Args:
             name: which graph; `groundling graph list` shows them.
             knowledge: the knowledge base that `rag` answers from.
             model: any LangChain chat model, instead of the configured one.
             checkpointer: keeps conversations.
+            settings: others than the home folder's, such as another seed.
 
         Raises:
             UnknownGraph: there is none of that name.
         """
         from groundling.graphs import registry
+        from groundling.graphs.provenance import Provenance
         from groundling.graphs.resources import Resources
 
         self.record()
-        needs_documents = name == "rag"
+        used = settings or self.settings
+        documents = (knowledge or used.retrieval.knowledge) if name == "rag" else None
+        if model is None:
+            model = self.model if settings is None else None
         resources = Resources(
-            self.settings,
-            model=model or self.model,
-            knowledge=self.knowledge(knowledge) if needs_documents else None,
+            used, model=model, knowledge=self.knowledge(documents) if documents else None
         )
-        return registry.build(name, resources, checkpointer)
+        compiled = registry.build(name, resources, checkpointer)
+        made_of = Provenance.of(name, resources, documents)
+        return compiled.with_config(metadata=made_of.metadata)
 
     def close(self) -> None:
         """Close what was opened; what was recorded is stored."""
