@@ -7,6 +7,7 @@ again at every node. What was looked at once and found clean is not looked at ag
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from groundling.guardrails.redact import Redactor
@@ -46,20 +47,21 @@ class Redaction:
         """Return the texts that were not looked at yet, each with the name it stands under."""
         clean = self._clean
         new: list[tuple[str, str]] = []
-        waiting = [("", value)]
+        waiting = [value if isinstance(value, dict | list) else [value]]
         while waiting:
-            name, each = waiting.pop()
-            if isinstance(each, str):
-                if (name, each) not in clean and not _OWN.fullmatch(each):
-                    new.append((name, each))
-            elif isinstance(each, dict):
-                for key, inner in each.items():
-                    if ("", key) not in clean:
-                        new.append(("", key))
-                    if inner is not None:
-                        waiting.append((key, inner))
-            elif isinstance(each, list):
-                waiting += [("", inner) for inner in each]
+            inside = waiting.pop()
+            if isinstance(inside, dict):
+                new += [("", key) for key in inside if ("", key) not in clean]
+                entries: Iterable[tuple[str, Any]] = inside.items()
+            else:
+                entries = [("", each) for each in inside]
+            for entry in entries:
+                each = entry[1]
+                if isinstance(each, str):
+                    if entry not in clean and not _OWN.fullmatch(each):
+                        new.append(entry)
+                elif isinstance(each, dict | list):
+                    waiting.append(each)
         return new
 
     def _remember(self, texts: list[tuple[str, str]]) -> None:

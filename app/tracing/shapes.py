@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -36,30 +37,40 @@ def new_run(
     if name is None and serialized:
         known = serialized.get("name")
         name = known if known is not None else (serialized.get("id") or ["Unnamed"])[-1]
+    return _blank().model_copy(
+        update={
+            "id": id,
+            "name": name or "Unnamed",
+            "run_type": run_type,
+            "start_time": now(),
+            "parent_run_id": parent,
+            "trace_id": id,
+            "inputs": inputs,
+            "extra": extra,
+            "tags": tags or [],
+            "events": [],
+            "child_runs": [],
+        }
+    )
+
+
+@cache
+def _blank() -> Run:
+    """Return a run of which all others are copies."""
     return Run.model_construct(
-        id=id,
-        name=name or "Unnamed",
-        run_type=run_type,
-        start_time=now(),
-        end_time=None,
-        parent_run_id=parent,
-        parent_run=None,
-        parent_dotted_order=None,
-        child_runs=[],
-        serialized=None,
-        inputs=inputs,
+        name="Unnamed",
         outputs=None,
+        end_time=None,
         error=None,
-        extra=extra,
-        tags=tags or [],
-        events=[],
+        serialized=None,
+        dotted_order="",
         session_name=None,
         session_id=None,
         reference_example_id=None,
+        parent_run=None,
+        parent_dotted_order=None,
         attachments={},
         ls_client=None,
-        dotted_order="",
-        trace_id=id,
         replicas=None,
     )
 

@@ -22,7 +22,7 @@ from groundling.errors import TraceError
 from groundling.tracing.run import Patch
 from groundling.tracing.store import Redact, TraceStore
 
-LINGER = 0.05  # seconds in which patches gather before they are written
+LINGER = 0.25  # seconds in which patches gather, so that most runs are written once
 BATCH = 512
 WAITING_BYTES = 64_000_000
 RETRY = 1.0  # seconds
