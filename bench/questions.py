@@ -21,28 +21,20 @@ import re
 import tempfile
 import time
 import tomllib
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
+from groundling.evaluation.evaluators.matching import Span, cites, holds_any
 from groundling.home import Home
 from groundling.settings import load
 
 DATA = Path(__file__).parents[1] / "data"
 MODELS = ("qwen2.5-coder-1.5b", "smollm2-135m")
 CORE = 20  # the first of the file
-
-
-class Span(NamedTuple):
-    """A stretch of a document that a gold answer rests on."""
-
-    document: str
-    quote: str
 
 
 @dataclass(frozen=True)
@@ -77,26 +69,6 @@ def spans(question: dict[str, Any]) -> list[Span]:
     return [Span(question["document"], question["quote"])] if "quote" in question else []
 
 
-@lru_cache
-def normal(text: str) -> str:
-    """Fold what does not make an answer another one; `questions.toml` states the rule."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    return re.sub(r"(?<=\d),(?=\d)", "", re.sub(r"[\s*_`]", "", text))
-
-
-def holds(text: str, wanted: str) -> bool:
-    """Tell whether a string stands in a text, without cutting a number in two."""
-    key = normal(wanted)
-    before = r"(?<!\d)(?<!\d\.)" if key[0].isdigit() else ""
-    after = r"(?!\d)(?!\.\d)" if key[-1].isdigit() else ""
-    return re.search(before + re.escape(key) + after, normal(text)) is not None
-
-
-def holds_any(text: str, strings: list[str]) -> bool:
-    """Tell whether any of the strings stands in the text."""
-    return any(holds(text, string) for string in strings)
-
-
 def score(question: dict[str, Any], result: dict[str, Any], seconds: float) -> Outcome:
     """Judge one answer."""
     accept = question.get("accept", [])
@@ -111,15 +83,6 @@ def score(question: dict[str, Any], result: dict[str, Any], seconds: float) -> O
         refused=result["verdict"] == "refused",
         seconds=round(seconds, 1),
         answer=answer,
-    )
-
-
-def cites(citations: list[dict[str, Any]], span: Span, accept: list[str]) -> bool:
-    """Tell whether a citation lies on a span, or on an accepted string in its document."""
-    return any(
-        holds_any(citation["quote"], accept) or normal(span.quote) in normal(citation["quote"])
-        for citation in citations
-        if Path(citation["source"]).name == span.document
     )
 
 

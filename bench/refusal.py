@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 
-from bench.questions import holds_any
+from groundling.evaluation.evaluators.matching import holds_any
 from groundling.home import Home
 from groundling.settings import load
 

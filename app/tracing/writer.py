@@ -120,17 +120,18 @@ class TraceWriter:
         return future
 
     def flush(self, timeout: float = 10.0) -> bool:
-        """Wait until all that was put is stored; tell whether it is."""
-        until = time.monotonic() + timeout
+        """Wait until all that was put so far is stored; tell whether it is."""
         with self._changed:
+            if not self._waiting and not self._busy:
+                return True
+            reached: Future[None] = Future()
+            self._enqueue((), reached, 0)
             self._urgent = True
             self._changed.notify_all()
-            while self._waiting or self._busy:
-                left = until - time.monotonic()
-                if left <= 0 or self._thread is None or not self._thread.is_alive():
-                    return False
-                self._changed.wait(min(left, 0.5))
-        return True
+        try:
+            return reached.exception(timeout) is None
+        except TimeoutError:
+            return False
 
     def close(self, timeout: float = 10.0) -> None:
         """Store what waits, for `timeout` seconds at most, and end the thread.

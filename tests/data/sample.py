@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict, cast
 
 from bench import questions as bench
+from groundling.evaluation.evaluators.matching import holds
 
 HANDBOOK = bench.DATA / "handbook"
 DOCUMENTS = sorted(path.name for path in HANDBOOK.iterdir())
@@ -51,7 +52,7 @@ def quotes(question: Question) -> str:
 
 def holding(texts: dict[str, str], strings: list[str]) -> list[tuple[str, str]]:
     """Return which documents hold which of the strings."""
-    return [(name, s) for name, text in texts.items() for s in strings if bench.holds(text, s)]
+    return [(name, s) for name, text in texts.items() for s in strings if holds(text, s)]
 
 
 def hangul_share(text: str) -> float:

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import pytest
 
-from bench.questions import holds
+from groundling.evaluation.evaluators.matching import holds
 from groundling.knowledge.citations import sentences
 from tests.data.make_questions_jsonl import document
 from tests.data.sample import (

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from bench.questions import holds
+from groundling.evaluation.evaluators.matching import holds
 from tests.data.sample import TOOL, Question, holding, quotes, spans
 from tests.data.workings import DATED, amounts, figures, numbers, says, spellings, work
 
