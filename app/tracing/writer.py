@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Self
 
 from groundling.errors import TraceError
@@ -29,6 +29,7 @@ RETRY = 1.0  # seconds
 _DAMAGE = ("malformed", "not a database", "file is encrypted")
 
 MAINTAIN_EVERY = 3600.0  # seconds
+FORK_WAIT = 5.0  # seconds
 
 # What may be better in a moment, and is not the fault of what is written.
 _OUTSIDE = (sqlite3.OperationalError, TraceError, OSError)
@@ -69,12 +70,33 @@ class TraceWriter:
         self._retry = retry
         self._told: set[str] = set()
         self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        # A process that forks while SQLite works leaves the child with locks nobody opens.
+        os.register_at_fork(
+            before=self._pause,
+            after_in_parent=self._forked,
+            after_in_child=self._begin_anew,
+        )
         atexit.register(self.close, 5.0)
 
+    def _pause(self) -> None:
+        self._paused = self._working.acquire(timeout=FORK_WAIT)
+
+    def _forked(self) -> None:
+        if self._paused:
+            self._working.release()
+
+    def _begin_anew(self) -> None:
+        """Start with nothing in a forked child, which inherits no thread.
+
+        Its parent's connection must not be closed here: that would end the parent's log.
+        """
+        self._inherited = self._store
+        self._begin()
+
     def _begin(self) -> None:
-        """Start with nothing; in a forked child, too, which inherits no thread."""
         self._changed = Condition()
+        self._working = Lock()
+        self._paused = False
         self._waiting: deque[_Part] = deque()
         self._bytes = 0
         self._busy = False
@@ -173,15 +195,17 @@ class TraceWriter:
                 self._urgent = False
                 taken = self._take()
                 self._busy = True
-            self._store_all(taken)
-            self._look_after()
+            with self._working:
+                self._store_all(taken)
+                self._look_after()
             with self._changed:
                 self._busy = False
                 self._bytes -= sum(size for _, _, size in taken)
                 self._changed.notify_all()
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        with self._working:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
 
     def _take(self) -> list[_Part]:
         """Take what is written next: whole parts, until they have a batch of patches."""
