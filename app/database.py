@@ -29,8 +29,9 @@ def connect(file: Path, *, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """
     db = sqlite3.connect(file, timeout=wait, check_same_thread=False, isolation_level=None)
     try:
-        # Has an effect in a file without tables only: room of what is deleted can be given back.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if db.execute("PRAGMA page_count").fetchone()[0] == 0:
+            # Later it has no effect: room of what is deleted can be given back.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA foreign_keys = ON")
