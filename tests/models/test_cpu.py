@@ -112,10 +112,11 @@ def test_llama_cpp_is_imported_through_one_door() -> None:
     for folder in ("app", "graphs", "tools"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                names = [alias.name for alias in getattr(node, "names", [])]
+                if not isinstance(node, ast.Import | ast.ImportFrom):
+                    continue
+                names = [alias.name for alias in node.names]
                 names.append(getattr(node, "module", None) or "")
-                imports = isinstance(node, ast.Import | ast.ImportFrom)
-                if imports and any(name.split(".")[0] == "llama_cpp" for name in names):
+                if any(name.split(".")[0] == "llama_cpp" for name in names):
                     found.append(path.name)
     assert found == []
     door = (ROOT / "app/models/native.py").read_text(encoding="utf-8")
