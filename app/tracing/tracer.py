@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from langchain_core.exceptions import TracerException
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk, LLMResult
 from langchain_core.tracers.base import BaseTracer
@@ -34,6 +35,8 @@ if sys.platform != "win32":
 # How an exception that is no error begins in a run; see `ingestion`.
 _QUIET = (GraphBubbleUp, KeyboardInterrupt, GeneratorExit)
 _NOT_CALLED = "CancelledError"
+# How a dotted order writes the time: 20261125T230648503230.
+_COMPACT = {ord(letter): None for letter in "-:."}
 MAX_ERROR = 20_000  # characters
 
 
@@ -84,6 +87,7 @@ class Tracer(BaseTracer):
         super().__init__(_schema_format="original+chat")
         self.sink = sink
         self.project = project
+        self._runs: dict[UUID, Run] = {}
         self._clocks: dict[UUID, _Clock] = {}
         self._traces: dict[UUID, list[UUID]] = {}
 
@@ -207,9 +211,35 @@ class Tracer(BaseTracer):
             run_id, parent_run_id, kind, called, serialized, shaped, tags, metadata, kwargs
         )
 
-    @staticmethod
-    def _add_child_run(parent_run: Run, child_run: Run) -> None:
-        """Do not keep what children held in memory until the root ends."""
+    @override
+    def _start_trace(self, run: Run) -> None:
+        """Give a run its place in the tree; children are not kept until the root ends."""
+        fields = run.__dict__  # past pydantic's way of setting attributes
+        own = (
+            f"{run.start_time.isoformat(timespec='microseconds').translate(_COMPACT)[:21]}Z{run.id}"
+        )
+        place = self.order_map.get(run.parent_run_id) if run.parent_run_id is not None else None
+        if place is not None:
+            fields["trace_id"] = place[0]
+            fields["dotted_order"] = f"{place[1]}.{own}"
+        else:
+            fields["parent_run_id"] = None
+            fields["dotted_order"] = own
+        self.order_map[run.id] = (run.trace_id, run.dotted_order)
+        self._runs[run.id] = run
+        self._on_run_create(run)
+
+    @override
+    def _end_trace(self, run: Run) -> None:
+        self._runs.pop(run.id, None)
+        self._on_run_update(run)
+
+    @override
+    def _get_run(self, run_id: UUID, run_type: str | set[str] | None = None) -> Run:
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise TracerException(f"No run {run_id} is known.") from None
 
     @override
     def _on_run_create(self, run: Run) -> None:

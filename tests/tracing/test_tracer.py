@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+from datetime import UTC, datetime
 from typing import TypedDict
 
 import pytest
@@ -81,6 +82,8 @@ def test_every_kind_of_run_is_recorded_with_what_it_says(recorded):
     assert {run.status for run in (root, *runs)} == {Status.SUCCESS}
     assert all(run.duration is not None and run.duration >= 0 for run in runs)
     assert all(run.dotted_order.startswith(root.dotted_order) for run in runs)
+    at = datetime.fromtimestamp(root.started / 1e6, UTC)
+    assert root.dotted_order == f"{at:%Y%m%dT%H%M%S%f}Z{root.id}"
     llm, made, shelf = runs[3], runs[2], runs[1]
     assert (llm.input_tokens, llm.output_tokens) == (30, 5) == (root.input_tokens, 5)
     assert (llm.prompt, llm.prompt_sha256, llm.node) == ("answer.en", "ab", "answer")
@@ -211,7 +214,7 @@ def test_nothing_piles_up_in_memory(recorded):
     for _ in range(5):
         graph.invoke({"question": "x"})
     tracer = attach._tracer
-    assert not tracer.run_map
+    assert not tracer._runs
     assert not tracer.order_map
     assert not tracer._clocks
     assert not tracer._traces
