@@ -41,6 +41,7 @@ def serve(
     from groundling.evaluation.datasets import DatasetStore
     from groundling.server.langsmith.app import application
     from groundling.server.run import serve as run
+    from groundling.tracing.attach import writer_for
 
     key = None if key_file is None else _key(key_file)
 
@@ -57,11 +58,13 @@ def serve(
     with (
         opened(shell, create=True, writes=True) as traces,
         DatasetStore(shell.settings.evaluation_path) as datasets,
+        writer_for(shell.settings, shell.warn) as writer,
     ):
         assert traces is not None
+        app = application(traces, datasets, writer=writer)
         # Ctrl-C is how it is ended: nothing was interrupted.
         with suppress(KeyboardInterrupt):
-            run(application(traces, datasets), host, port, key=key, hosts=names, ready=ready)
+            run(app, host, port, key=key, hosts=names, ready=ready)
     if not shell.json:
         shell.status("Ended; what came is stored.")
 

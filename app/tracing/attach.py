@@ -57,7 +57,7 @@ def attach(settings: Settings, tell: Tell | None = None) -> None:
             return
         file = settings.traces_path
         if file not in _writers:
-            _writers[file] = _writer(settings, tell or _warn)
+            _writers[file] = writer_for(settings, tell or _warn)
         _tracer.sink, _tracer.project = _writers[file], settings.tracing.project
         if not _hooked:
             register_configure_hook(cast("ContextVar[Any | None]", _Hook()), inheritable=True)
@@ -89,10 +89,12 @@ def recording(project: str | None = None, example: UUID | None = None) -> Iterat
         origin.reset(token)
 
 
-def _writer(settings: Settings, tell: Tell) -> TraceWriter:
-    def maintain(store: TraceStore) -> None:
+def writer_for(settings: Settings, tell: Tell) -> TraceWriter:
+    """Make a writer that redacts, and keeps the file within bounds, as the settings say."""
+
+    def maintain(store: TraceStore) -> bool:
         store.mark_lost(silent_for=SILENCE)
-        prune(store, settings.tracing, seconds=0.2)
+        return prune(store, settings.tracing, seconds=0.2).done
 
     redact = redactor() if settings.tracing.redact else None
     return TraceWriter(settings.traces_path, redact, tell=tell, maintain=maintain)

@@ -26,11 +26,15 @@ _REMOVABLE = """
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, and what is left in the file; sizes in bytes."""
+    """What was removed, and what is left in the file; sizes in bytes.
+
+    `done` is False where the time was up before all was removed.
+    """
 
     traces: int
     runs: int
     size: int
+    done: bool = True
 
 
 def prune(store: TraceStore, settings: TracingSettings, *, seconds: float | None = None) -> Pruned:
@@ -44,17 +48,17 @@ def prune(store: TraceStore, settings: TracingSettings, *, seconds: float | None
     until = None if seconds is None else time.monotonic() + seconds
     now = time.time_ns() // 1000
     traces = runs = 0
-    while until is None or time.monotonic() < until:
+    done = False
+    while not done and (until is None or time.monotonic() < until):
         excess = 1 - settings.keep_bytes / max(1, size(store))
         if excess > 0:
             removed = remove_oldest(store, now, min(CHUNK, 1 + int(store.count() * excess)))
         else:
             removed = remove_oldest(store, now - settings.keep_days * DAY)
-        if not removed[0]:
-            break
+        done = not removed[0]
         traces += removed[0]
         runs += removed[1]
-    return Pruned(traces, runs, size(store))
+    return Pruned(traces, runs, size(store), done)
 
 
 def remove_oldest(store: TraceStore, before: int, most: int = CHUNK) -> tuple[int, int]:

@@ -94,28 +94,11 @@ class Tracer(BaseTracer):
     # which callbacks are wanted
 
     @property
-    def ignore_chain(self) -> bool:
+    def _off(self) -> bool:
         return self.sink is None
 
-    @property
-    def ignore_llm(self) -> bool:
-        return self.sink is None
-
-    @property
-    def ignore_chat_model(self) -> bool:
-        return self.sink is None
-
-    @property
-    def ignore_retriever(self) -> bool:
-        return self.sink is None
-
-    @property
-    def ignore_agent(self) -> bool:
-        return self.sink is None
-
-    @property
-    def ignore_retry(self) -> bool:
-        return self.sink is None
+    ignore_chain = ignore_llm = ignore_chat_model = _off
+    ignore_retriever = ignore_agent = ignore_retry = _off
 
     def note_egress(self, call: Call) -> None:
         """Note at the run that is going on here that it called another machine."""

@@ -28,7 +28,8 @@ WAITING_BYTES = 64_000_000
 RETRY = 1.0  # seconds
 _DAMAGE = ("malformed", "not a database", "file is encrypted")
 
-MAINTAIN_EVERY = 3600.0  # seconds
+MAINTAIN_EVERY = 3600.0  # seconds; where there was too much to do at once, sooner
+MAINTAIN_SOON = 5.0
 FORK_WAIT = 5.0  # seconds
 
 # What may be better in a moment, and is not the fault of what is written.
@@ -36,7 +37,7 @@ _OUTSIDE = (sqlite3.OperationalError, TraceError, OSError)
 
 _Part = tuple[Sequence[Patch], Future[None] | None, int]  # with its size in bytes
 Tell = Callable[[str], None]
-Maintain = Callable[[TraceStore], object]
+Maintain = Callable[[TraceStore], bool]
 
 
 class TraceWriter:
@@ -46,7 +47,8 @@ class TraceWriter:
         file: the `traces.sqlite`; opened, and made if need be, by the thread.
         redact: see `TraceStore`.
         tell: called with a message for the person, once for each kind of trouble.
-        maintain: called with the store after the first batch, and every hour.
+        maintain: called with the store after the first batch, and every hour; tells whether
+            all was done.
         most: bytes that may wait.
         retry: seconds between attempts while the disk is full or the file locked.
     """
@@ -266,11 +268,13 @@ class TraceWriter:
         """Do now and then what keeps the file in order; put it off where it cannot be done."""
         if self._maintain is None or time.monotonic() < self._next_maintenance:
             return
-        self._next_maintenance = time.monotonic() + MAINTAIN_EVERY
+        wait = MAINTAIN_EVERY
         try:
-            self._maintain(self._opened())
+            if not self._maintain(self._opened()):
+                wait = MAINTAIN_SOON
         except (sqlite3.Error, TraceError, OSError) as error:
             self._say(f"Old runs could not be removed: {_reason(error)}.")
+        self._next_maintenance = time.monotonic() + wait
 
     def _opened(self) -> TraceStore:
         if self._store is None:

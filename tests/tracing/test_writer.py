@@ -187,7 +187,7 @@ def test_a_program_that_just_ends_has_its_runs_stored(home):
 def test_maintenance_is_done_and_its_failure_hurts_nobody(tmp_path, said):
     called = threading.Event()
 
-    def maintain(_: TraceStore) -> None:
+    def maintain(_: TraceStore) -> bool:
         called.set()
         raise sqlite3.OperationalError("no")
 
@@ -199,3 +199,15 @@ def test_maintenance_is_done_and_its_failure_hurts_nobody(tmp_path, said):
         writer.put(a_run())
         assert writer.flush()
     assert len(said) == 1
+
+
+def test_maintenance_that_was_not_done_goes_on_soon(tmp_path, monkeypatch):
+    monkeypatch.setattr("groundling.tracing.writer.MAINTAIN_SOON", 0.0)
+    left = [3, 2, 1, 0]
+    with TraceWriter(tmp_path / "t.sqlite", maintain=lambda _: left.pop(0) == 0) as writer:
+        for _ in range(10):
+            writer.put(a_run())
+            assert writer.flush()
+            with writer._working:
+                pass
+    assert left == []
