@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -22,11 +22,15 @@ class NewerLayout(Exception):
 def connect(file: Path, *, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
     """Open a file for several threads and processes: WAL, explicit transactions.
 
-    Committed work outlives the process that is killed at any instant.
+    Committed work outlives the process that is killed at any instant. A file that is made
+    belongs to its owner alone: what people ask and what their documents say is in it.
 
     Raises:
         sqlite3.Error: it cannot be opened, or is no database.
     """
+    if not file.exists():
+        with suppress(OSError):  # SQLite says why it cannot be made
+            file.touch(mode=0o600)
     db = sqlite3.connect(file, timeout=wait, check_same_thread=False, isolation_level=None)
     try:
         if db.execute("PRAGMA page_count").fetchone()[0] == 0:

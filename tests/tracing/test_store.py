@@ -303,3 +303,11 @@ def test_migrations_are_shared_by_two_processes(tmp_path: Path):
     code += "TraceStore(Path(sys.argv[1])).close()"
     children = [subprocess.Popen([sys.executable, "-c", code, file]) for _ in range(4)]
     assert [child.wait() for child in children] == [0] * 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are POSIX")
+def test_only_the_owner_may_read_what_was_asked(tmp_path: Path):
+    with TraceStore(tmp_path / "t.sqlite") as store:
+        store.write(trace_of("q", "a"))
+        for part in tmp_path.glob("t.sqlite*"):
+            assert part.stat().st_mode & 0o077 == 0
