@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -34,6 +33,7 @@ from groundling.tracing.query import RunFilter
 from groundling.tracing.run import Patch, Status
 from groundling.tracing.statistics import statistics
 from groundling.tracing.store import TraceStore
+from tests.processes import interruptible
 from tests.tracing.traces import SECOND, Trace, message, rag
 
 DAY = 86_400 * SECOND
@@ -381,9 +381,7 @@ class TestTail:
     def test_the_command_prints_lines_until_it_is_interrupted(self, store, traces):
         program = "from groundling.cli import main; main()"
         command = [sys.executable, "-c", program, "trace", "tail", "--json", "-n", "1"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
-        ) as process:
+        with interruptible(command) as process:
             earlier = json.loads(process.stdout.readline())
             assert earlier["id"] == str(traces["agent"].id)
             run = uuid4()
@@ -395,8 +393,8 @@ class TestTail:
                 last = json.loads(process.stdout.readline())
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
+            assert process.returncode == 0
         assert (last["id"], last["status"], last["answer"]) == (str(run), "success", "네")
-        assert process.returncode == 0
         assert "Traceback" not in err
 
 
@@ -537,13 +535,13 @@ class TestRepair:
 def test_the_server_says_where_it_listens_and_ends_with_ctrl_c(home):
     program = "from groundling.cli import main; main()"
     command = [sys.executable, "-c", program, "trace", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with interruptible(command) as process:
         address = json.loads(process.stdout.readline())["address"]
         with urllib.request.urlopen(f"{address}/info", timeout=30) as answer:
             assert "batch_ingest_config" in json.load(answer)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (0, b"")
+        assert (process.returncode, err) == (0, "")
     assert load().traces_path.exists()
 
 
