@@ -13,6 +13,10 @@ from typing import Any
 from groundling.guardrails.redact import Redactor
 
 # What LangGraph and the tracer number and date their runs with: new each time, and nobody's.
+# Under any other name a text of this form is looked at: a key may be one, too.
+_NUMBERED = frozenset(
+    {"id", "time", "langgraph_checkpoint_ns", "checkpoint_ns", "checkpoint_id", "run_id"}
+)
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _OWN = re.compile(
     rf"(?:lc_run--|[a-z_]{{1,40}}(?:_[0-9]{{1,3}})?:)?{_UUID}(?:-[0-9]{{1,3}})?"
@@ -58,8 +62,9 @@ class Redaction:
             for entry in entries:
                 each = entry[1]
                 if isinstance(each, str):
-                    if entry not in clean and not _OWN.fullmatch(each):
-                        new.append(entry)
+                    if entry in clean or (entry[0] in _NUMBERED and _OWN.fullmatch(each)):
+                        continue
+                    new.append(entry)
                 elif isinstance(each, dict | list):
                     waiting.append(each)
         return new
