@@ -14,6 +14,7 @@ from groundling.tracing.feedback import Feedback, FeedbackBook
 from groundling.tracing.payload import encode
 from groundling.tracing.query import RunFilter
 from groundling.tracing.run import Patch, Status
+from groundling.tracing.statistics import statistics
 from groundling.tracing.store import TraceStore
 
 RUNS_A_TRACE = 5
@@ -160,6 +161,9 @@ def _looks(
             )
         ),
         "text that nowhere stands": find(text="zeppelin 비행선"),
+        "statistics of a day": lambda: len(statistics(store, since=now - day)),
+        "statistics of a week": lambda: len(statistics(store, since=now - 7 * day)),
+        "statistics of all time": lambda: len(statistics(store)),
         "one whole trace": lambda: len(store.trace(chance.choice(roots))),
         "a run by the end of its id": lambda: int(
             store.resolve(chance.choice(roots).hex[-8:]) is not None
