@@ -20,8 +20,14 @@
     ├── GraphError                   7   a graph or a chain file is wrong
     │   └── UnknownGraph
     ├── TraceError                   8   runs cannot be found, stored or read
-    └── EvaluationError              9   a data set, an evaluator or an experiment is wrong
-        └── GateFailed                   an experiment is worse than it may be
+    ├── EvaluationError              9   a data set, an evaluator or an experiment is wrong
+    │   └── GateFailed                   an experiment is worse than it may be
+    ├── GuardError                  10   a policy file is wrong, or a guard cannot be run
+    ├── FactError                   11   a source of facts is wrong or cannot be asked
+    ├── MemoriesError               12   threads or memories cannot be found, stored or read
+    │   ├── UnknownThread
+    │   └── UnknownMemory
+    └── ToolError                   13   a tool is not there, wrongly configured or fails
 
 Exit code 2 is a usage error (from click) and 130 an interruption (Ctrl-C).
 
@@ -160,3 +166,35 @@ class EvaluationError(GroundlingError):
 
 class GateFailed(EvaluationError):
     """An experiment is worse than the one it was compared with, by more than it may be."""
+
+
+class GuardError(GroundlingError):
+    """A policy file is wrong, or a guard cannot be run."""
+
+    exit_code = 10
+
+
+class FactError(GroundlingError):
+    """A source of facts is wrongly configured or cannot be asked."""
+
+    exit_code = 11
+
+
+class MemoriesError(GroundlingError):
+    """Threads or memories cannot be found, stored or read."""
+
+    exit_code = 12
+
+
+class UnknownThread(MemoriesError):
+    """There is no conversation of that id."""
+
+
+class UnknownMemory(MemoriesError):
+    """There is no memory of that number."""
+
+
+class ToolError(GroundlingError):
+    """A tool is not there, is wrongly configured, or fails."""
+
+    exit_code = 13

@@ -107,14 +107,15 @@ class Home:
         checkpointer: BaseCheckpointSaver[str] | None = None,
         settings: Settings | None = None,
     ) -> CompiledStateGraph[Any, None, Any, Any]:
-        """Compile a graph: `ask`, `rag`, `chain`, or `chain:NAME`.
+        """Compile a graph: a name of `groundling graph list`.
 
         Its runs say in their metadata what it was made of, so that they can be replayed; see
         `groundling.graphs.provenance`.
 
         Args:
             name: which graph; `groundling graph list` shows them.
-            knowledge: the knowledge base that `rag` answers from.
+            knowledge: the knowledge base to answer from; default: the configured one, which
+                `rag` cannot do without.
             model: any LangChain chat model, instead of the configured one.
             checkpointer: keeps conversations.
             settings: others than the home folder's, such as another seed.
@@ -128,7 +129,9 @@ class Home:
 
         self.record()
         used = settings or self.settings
-        documents = (knowledge or used.retrieval.knowledge) if name == "rag" else None
+        documents = knowledge
+        if documents is None and (name == "rag" or _reads_documents(name, used)):
+            documents = used.retrieval.knowledge
         if model is None:
             model = self.model if settings is None else None
         resources = Resources(
@@ -152,3 +155,8 @@ class Home:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _reads_documents(graph: str, settings: Settings) -> bool:
+    """Whether a graph that can do without documents finds some."""
+    return graph in ("chat", "toolbox", "agent", "verify") and settings.knowledge_path().is_dir()

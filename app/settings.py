@@ -17,12 +17,12 @@ import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import platformdirs
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -31,6 +31,36 @@ from pydantic_settings import (
 )
 
 from groundling.errors import SettingsError
+from groundling.sections import (
+    ConversationSettings,
+    DownloadSettings,
+    FactSettings,
+    GuardSettings,
+    McpServer,
+    MemorySettings,
+    ModelSettings,
+    RetrievalSettings,
+    ToolSettings,
+    TracingSettings,
+    server_address,
+)
+
+__all__ = [
+    "ConversationSettings",
+    "DownloadSettings",
+    "FactSettings",
+    "GuardSettings",
+    "McpServer",
+    "MemorySettings",
+    "ModelSettings",
+    "Profile",
+    "RetrievalSettings",
+    "Settings",
+    "ToolSettings",
+    "TracingSettings",
+    "load",
+    "server_address",
+]
 
 CONFIG_FILE = "config.toml"
 TRACING_SWITCHES = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
@@ -59,114 +89,6 @@ PROFILES: dict[Profile, Tree] = {
 }
 
 
-class Section(BaseModel):
-    """A group of settings."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ModelSettings(Section):
-    """The chat model and how it is run."""
-
-    name: str = Field("qwen2.5-coder-1.5b", description="catalogue id, or the path of a GGUF file")
-    base_url: str | None = Field(
-        None,
-        description="an OpenAI-compatible server that runs the chat model instead, "
-        "such as http://127.0.0.1:8080/v1; `model.name` is then its name for the model",
-    )
-    api_key: SecretStr | None = Field(None, description="that server's key")
-    embedder: str = Field("minilm-l6", description="catalogue id of the embedding model")
-    context: int = Field(4096, ge=256, description="context window, in tokens")
-    max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
-    temperature: float = Field(
-        0.0, ge=0.0, le=5.0, description="0 always takes the likeliest token"
-    )
-    top_p: float = Field(0.95, gt=0.0, le=1.0, description="nucleus sampling")
-    top_k: int = Field(40, ge=0, description="0 keeps every token")
-    min_p: float = Field(
-        0.05, ge=0.0, le=1.0, description="least probability, as a share of the likeliest token's"
-    )
-    repeat_penalty: float = Field(1.0, gt=0.0, description="1 is none")
-    seed: int = Field(0, ge=0, le=2**32 - 2, description="the same seed gives the same sample")
-    threads: int | None = Field(
-        None, ge=1, description="default: as measured, else the physical cores"
-    )
-    gpu_layers: int = Field(-1, ge=-1, description="layers on the GPU; -1: all, where there is one")
-    flash_attention: bool = Field(
-        True, description="measured faster where several calls are served at once"
-    )
-    cache_tokens: int | None = Field(
-        None, ge=256, description="tokens kept for all callers; default: twice the context"
-    )
-    cache_type: Literal["f16", "q8_0"] = Field(
-        "f16", description="how they are kept; q8_0 takes half the memory"
-    )
-    parallel: int = Field(16, ge=1, le=128, description="calls that are written at once")
-    queue: int = Field(1024, ge=0, description="calls that may wait")
-    speculate: int = Field(
-        6, ge=0, le=15, description="tokens guessed ahead where a text repeats itself; 0: none"
-    )
-    isolated: bool = Field(
-        False, description="run the model in a process of its own, which may crash alone"
-    )
-    repack: bool | None = Field(
-        None,
-        description="repacked weights: faster decode, often slower prefill, and 0.57 times "
-        "the file more memory; default: as measured, else off",
-    )
-    measure: bool = Field(
-        True, description="measure once, before its first use, how a model runs best here"
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        return None if value is None else server_address(value)
-
-
-class RetrievalSettings(Section):
-    """What reaches the model from the documents."""
-
-    knowledge: str = Field("default", description="which knowledge base")
-    passages: int = Field(3, ge=1, description="passages given to the model")
-    budget_tokens: int = Field(700, ge=64, description="tokens they may take together")
-    chunk_characters: int = Field(
-        700, ge=100, le=8000, description="length of a passage; of documents added from now on"
-    )
-
-
-class DownloadSettings(Section):
-    """Where model files may come from."""
-
-    offline: bool = Field(False, description="never reach for the network")
-    hub_endpoint: str | None = Field(None, description="another model hub")
-    hub_token: SecretStr | None = Field(None, description="default: the hub library's own login")
-    index_url: str | None = Field(None, description="another Python package index")
-    timeout: float = Field(30.0, gt=0.0, description="seconds without a byte: the server is gone")
-
-
-class TracingSettings(Section):
-    """What is recorded of runs, and for how long."""
-
-    enabled: bool = Field(True, description="record what graphs and models do, on this machine")
-    redact: bool = Field(
-        True, description="black out secrets and personal data before a run is stored"
-    )
-    project: str = Field("default", min_length=1, description="name that runs are filed under")
-    keep_days: int = Field(
-        30,
-        ge=0,
-        description="days that runs are kept; those with feedback or of experiments stay",
-    )
-    keep_bytes: int = Field(
-        2_000_000_000, ge=1_000_000, description="size above which the oldest runs are removed"
-    )
-    upload: bool = Field(
-        False,
-        description="let LANGSMITH_TRACING of the environment send runs to another machine",
-    )
-
-
 class Settings(BaseSettings):
     """All settings of one home folder; `load` is the way to make one."""
 
@@ -182,6 +104,11 @@ class Settings(BaseSettings):
     model: ModelSettings = Field(default_factory=ModelSettings)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings)
     download: DownloadSettings = Field(default_factory=DownloadSettings)
+    conversation: ConversationSettings = Field(default_factory=ConversationSettings)
+    memory: MemorySettings = Field(default_factory=MemorySettings)
+    tools: ToolSettings = Field(default_factory=ToolSettings)
+    facts: FactSettings = Field(default_factory=FactSettings)
+    guard: GuardSettings = Field(default_factory=GuardSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @property
@@ -191,6 +118,14 @@ class Settings(BaseSettings):
     @property
     def state_path(self) -> Path:
         return self.home / "state.sqlite"
+
+    @property
+    def memories_path(self) -> Path:
+        return self.home / "memories.sqlite"
+
+    @property
+    def facts_path(self) -> Path:
+        return self.home / "facts.sqlite"
 
     @property
     def traces_path(self) -> Path:
@@ -290,22 +225,6 @@ def write(config: Path, name: str, value: str) -> None:
     beside = config.with_suffix(".toml.new")
     beside.write_text(tomli_w.dumps(tree), encoding="utf-8")
     beside.replace(config)
-
-
-def server_address(value: str) -> str:
-    """Return the address of a model server, without the slash at its end.
-
-    Raises:
-        ValueError: it is no http address, or carries a login, which would end up in logs.
-    """
-    address = urlsplit(value.strip())
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError("wants an address like http://127.0.0.1:8080/v1")
-    if "@" in address.netloc:
-        raise ValueError("must not carry a login; give the key as model.api_key")
-    if address.query or address.fragment:
-        raise ValueError("must end with its path, such as /v1")
-    return value.strip().rstrip("/")
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,9 +18,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from groundling.graphs.nodes.conversation import Conversation, fit, history, receive
-from groundling.graphs.nodes.prompts import Prompt, language_of, prompt
 from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
+from groundling.models.prompts import Prompt, language_of, prompt
 
 
 class Example(TypedDict):

@@ -22,10 +22,10 @@ from langgraph.graph.state import CompiledStateGraph
 
 from groundling.errors import GraphError
 from groundling.graphs.nodes.chain_file import Chain, Step, load_chain
-from groundling.graphs.nodes.decide import decide
-from groundling.graphs.nodes.prompts import fill
 from groundling.graphs.nodes.step import Update, node
 from groundling.graphs.resources import Resources
+from groundling.models.decide import decide
+from groundling.models.prompts import fill
 
 DEFAULT = "draft-critique-revise"
 

@@ -26,12 +26,12 @@ from langgraph.graph.state import CompiledStateGraph
 from groundling.errors import KnowledgeError
 from groundling.graphs.nodes.attribution import attribute
 from groundling.graphs.nodes.conversation import Conversation, history, receive, transcript
-from groundling.graphs.nodes.decide import decide
 from groundling.graphs.nodes.passages import merge, numbered, select
-from groundling.graphs.nodes.prompts import Language, language_of, prompt
 from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
 from groundling.knowledge.citations import Citation
+from groundling.models.decide import decide
+from groundling.models.prompts import Language, language_of, prompt
 
 # Shares and probabilities of "yes"; docs/measurements.md says how they were chosen.
 MIN_COVERAGE = 0.4  # of the question's words, or the other language is searched, too

@@ -1,4 +1,4 @@
-"""The graphs by name: `ask`, `chain`, `rag`, and `chain:NAME` for any chain file."""
+"""The graphs by name, and `chain:NAME` for any chain file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ GRAPHS = {
     "ask": "A question to the model alone, with few-shot examples and reasoning as options.",
     "chain": "Prompts in sequence, declared in a TOML file.",
     "rag": "A question to the documents, with proved citations.",
+    "chat": "A conversation that is kept, within the model's context.",
+    "toolbox": "A question to the model with tools, called by its decision.",
+    "agent": "All of it: documents, tools and memory, guarded and checked.",
+    "tasks": "Classic tasks on a text: classify, entities, sentiment, summary, translation, …",
+    "verify": "The claims of a text, held against sources.",
+    "guard": "A text, checked by the guard's policy.",
 }
 
 

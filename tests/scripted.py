@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import Field
+from langchain_core.runnables import Runnable, RunnableLambda
+from pydantic import BaseModel, Field
 
 
 class ScriptedChat(BaseChatModel):
@@ -23,6 +25,7 @@ class ScriptedChat(BaseChatModel):
     choices: list[str | Mapping[str, float]] = Field(default_factory=list)
     prompts: list[list[BaseMessage]] = Field(default_factory=list)
     """Every prompt that came, those of `choose` among them, oldest first."""
+    bound: list[list[Any]] = Field(default_factory=list)
 
     def __init__(self, replies: Sequence[str | AIMessage | Exception] = (), **fields: Any) -> None:
         super().__init__(replies=list(replies), **fields)
@@ -99,6 +102,23 @@ class ScriptedChat(BaseChatModel):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
+        """Answer as ever; what was bound stands in `bound`."""
+        self.bound.append([*tools])
+        return self
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, **kwargs: Any
+    ) -> Runnable[Any, Any]:
+        """Read the next reply as JSON; a pydantic class validates it."""
+
+        def parse(message: AIMessage) -> Any:
+            if isinstance(schema, type) and issubclass(schema, BaseModel):
+                return schema.model_validate_json(message.text)
+            return json.loads(message.text)
+
+        return self | RunnableLambda(parse)
 
     def choose(self, messages: Sequence[BaseMessage], options: Sequence[str]) -> dict[str, float]:
         """Answer with the next enqueued choice."""

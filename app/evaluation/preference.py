@@ -20,8 +20,8 @@ from groundling.evaluation.example import Example
 from groundling.evaluation.experiment import JUDGES
 from groundling.evaluation.paired import sign_p
 from groundling.evaluation.score import answer_of, asked_of, gold_answers
-from groundling.graphs.nodes.decide import decide
-from groundling.graphs.nodes.prompts import language_of, prompt
+from groundling.models.decide import decide
+from groundling.models.prompts import language_of, prompt
 from groundling.tracing.attach import recording
 from groundling.tracing.run import StoredRun
 from groundling.tracing.store import TraceStore

@@ -9,11 +9,11 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from groundling.errors import EvaluationError, GraphError
-from groundling.graphs.nodes.prompts import prompt
 from groundling.graphs.provenance import Provenance, chain_hash, documents_hash, model_file
 from groundling.home import Home
 from groundling.models.calling import shown_name
 from groundling.models.configured import chat_model
+from groundling.models.prompts import prompt
 from groundling.settings import ModelSettings, RetrievalSettings, Settings
 
 _SAMPLER = ("top_p", "top_k", "min_p", "repeat_penalty")

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from langchain_core.language_models import BaseChatModel
 
-from groundling.graphs.nodes.decide import decide
-from groundling.graphs.nodes.prompts import Prompt
 from groundling.knowledge.citations import (
     SUPPORT,
     Citation,
@@ -19,6 +17,8 @@ from groundling.knowledge.citations import (
     sentences,
 )
 from groundling.knowledge.passage import Passage
+from groundling.models.decide import decide
+from groundling.models.prompts import Prompt
 
 NO_PASSAGE = "none"
 

@@ -29,7 +29,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from groundling.errors import GraphError
-from groundling.graphs.nodes.prompts import VARIABLE
+from groundling.models.prompts import VARIABLE
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 END = "end"

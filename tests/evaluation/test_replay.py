@@ -16,9 +16,9 @@ from groundling.errors import EvaluationError, KnowledgeError, ModelNotFound, Se
 from groundling.evaluation.remaking import settings_of
 from groundling.evaluation.replay import replay
 from groundling.graphs import ask
-from groundling.graphs.nodes.prompts import Prompt, prompt
 from groundling.graphs.provenance import Provenance
 from groundling.knowledge.base import Knowledge
+from groundling.models.prompts import Prompt, prompt
 from groundling.settings import load
 from groundling.tracing import attach
 from groundling.tracing.payload import encode

@@ -9,8 +9,8 @@ from langchain_core.messages import SystemMessage
 from groundling.errors import GraphError
 from groundling.graphs import chain
 from groundling.graphs.nodes.chain_file import load_chain, shipped_chains
-from groundling.graphs.nodes.prompts import fill
 from groundling.graphs.resources import Resources
+from groundling.models.prompts import fill
 from groundling.settings import Settings
 from tests.scripted import ScriptedChat
 

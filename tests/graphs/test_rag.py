@@ -5,9 +5,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from groundling.errors import KnowledgeError
 from groundling.graphs import rag
-from groundling.graphs.nodes.prompts import prompt
 from groundling.graphs.resources import Resources
 from groundling.knowledge.base import Knowledge
+from groundling.models.prompts import prompt
 from groundling.settings import Settings
 from tests.scripted import ScriptedChat
 

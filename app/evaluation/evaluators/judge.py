@@ -24,8 +24,8 @@ from groundling.evaluation.score import (
     gold_answers,
     not_applicable,
 )
-from groundling.graphs.nodes.decide import decide
-from groundling.graphs.nodes.prompts import Language, language_of, prompt
+from groundling.models.decide import decide
+from groundling.models.prompts import Language, language_of, prompt
 
 DEFAULT: dict[Language, str] = {
     "en": "Does the answer to be graded say the same as the reference answer?",

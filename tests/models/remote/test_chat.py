@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from groundling.cli import main
 from groundling.errors import ContextOverflow, ModelError
-from groundling.graphs.nodes.decide import decide
 from groundling.models.chat import ChatLlama
+from groundling.models.decide import decide
 from groundling.models.remote import ChatRemote
 from tests.models.remote.conftest import serving
 

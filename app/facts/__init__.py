@@ -1,0 +1,1 @@
+"""Inform: what an answer claims, held against sources after it was written."""

@@ -1,0 +1,1 @@
+"""What is kept of conversations and of the people in them."""

@@ -1,0 +1,1 @@
+"""Guard and fact checker for anybody's LangChain agent, as `AgentMiddleware`."""
