@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": ("groundling.cli.ask", "Ask a question, of the model or of documents."),
     "chat": ("groundling.cli.chat", "Talk, with the conversation kept."),
     "run": ("groundling.cli.run", "Run any graph or chain."),
+    "task": ("groundling.cli.task", "Classify, find names, summarise, translate, compare."),
     "model": ("groundling.cli.model", "Fetch, list, check and remove models."),
     "knowledge": ("groundling.cli.knowledge", "Add, search and read documents."),
     "trace": ("groundling.cli.trace", "Look at what ran: list, show, follow, count, export."),

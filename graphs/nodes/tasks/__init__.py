@@ -1,0 +1,1 @@
+"""The steps of the `tasks` graph, one task a file."""
