@@ -171,6 +171,11 @@ class ToolSettings(Section):
     web_hosts: list[str] = Field(
         default_factory=list, description="hosts that `web` may read; none: it is off"
     )
+    tables: list[Path] = Field(
+        default_factory=list,
+        description="CSV, TSV and XLSX files, or folders of them, that `table` may query besides "
+        "those beside the documents",
+    )
     mcp: dict[str, McpServer] = Field(default_factory=dict, description="servers of tools")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -42,3 +43,18 @@ class Document:
     sha256: str
     added_at: str
     languages: dict[str, float]
+
+
+def numbered(passages: Sequence[Passage]) -> str:
+    """Write passages the way prompts show them: a number, where it stands, the text."""
+    return "\n\n".join(
+        f"[{number}] {_place(passage)}\n{passage.text.strip()}"
+        for number, passage in enumerate(passages, start=1)
+    )
+
+
+def _place(passage: Passage) -> str:
+    parts = [passage.title or passage.source]
+    if passage.heading and passage.heading != passage.title:
+        parts.append(passage.heading)
+    return " › ".join(parts)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from langchain_core.language_models import BaseChatModel
 
 from groundling.knowledge.fusion import reciprocal_rank
-from groundling.knowledge.passage import Passage
+from groundling.knowledge.passage import Passage, numbered
+
+__all__ = ["merge", "numbered", "select"]
 
 
 def merge(results: Sequence[Sequence[Passage]]) -> list[Passage]:
@@ -35,18 +37,3 @@ def select(
             chosen.append(passage)
             budget -= tokens
     return chosen
-
-
-def numbered(passages: Sequence[Passage]) -> str:
-    """Write passages the way prompts show them: a number, where it stands, the text."""
-    return "\n\n".join(
-        f"[{number}] {_place(passage)}\n{passage.text.strip()}"
-        for number, passage in enumerate(passages, start=1)
-    )
-
-
-def _place(passage: Passage) -> str:
-    parts = [passage.title or passage.source]
-    if passage.heading and passage.heading != passage.title:
-        parts.append(passage.heading)
-    return " › ".join(parts)
