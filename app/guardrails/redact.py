@@ -49,7 +49,7 @@ def redact(
         The text, and how many findings of each kind were replaced.
     """
     findings = _sure(_find(text, *_split(detectors)), threshold)
-    return _replace(text, findings) if findings else (text, Counter())
+    return replace(text, findings) if findings else (text, Counter())
 
 
 class Redactor:
@@ -109,7 +109,7 @@ class Redactor:
         findings = _sure(findings, self._threshold) if findings else findings
         if not findings:
             return text
-        text, replaced = _replace(text, findings)
+        text, replaced = replace(text, findings)
         counts.update(replaced)
         return text
 
@@ -138,7 +138,8 @@ def _sure(findings: Iterable[Finding], threshold: float) -> list[Finding]:
     return [found for found in findings if found.score >= threshold and found.end > found.start]
 
 
-def _replace(text: str, findings: Iterable[Finding]) -> tuple[str, Counter[str]]:
+def replace(text: str, findings: Iterable[Finding]) -> tuple[str, Counter[str]]:
+    """Replace these findings by their kinds, and count them."""
     counts: Counter[str] = Counter()
     pieces: list[str] = []
     done = 0

@@ -29,14 +29,19 @@ _SPACES = re.compile(r"[ \t\n\f\r]+")
 
 def load_html(path: Path) -> LoadedDocument:
     """Read an HTML page; the title is that of the page, else its first heading."""
-    tree = LexborHTMLParser(decode(path))
+    return read_html(decode(path), path.stem)
+
+
+def read_html(markup: str, name: str) -> LoadedDocument:
+    """Read a page from its markup; `name` is its title where it has none."""
+    tree = LexborHTMLParser(markup)
     builder = TextBuilder()
     if tree.body is not None:
         _Walk(builder).body(tree.body)
     named = tree.css_first("title")
     title = one_line(named.text()) if named else ""
     if not title:
-        title = builder.headings[0].title if builder.headings else path.stem
+        title = builder.headings[0].title if builder.headings else name
     return builder.document(title, "html")
 
 

@@ -69,12 +69,16 @@ def decode(path: Path) -> str:
     Raises:
         DocumentError: the file is not text.
     """
-    data = path.read_bytes()
+    return decode_bytes(path.read_bytes(), path.name)
+
+
+def decode_bytes(data: bytes, name: str) -> str:
+    """Return the text of bytes, as `decode` does; `name` stands in the error."""
     for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
     if b"\x00" in data[:65536]:
-        raise DocumentError(f"{path.name} is not text: it holds NUL bytes.")
+        raise DocumentError(f"{name} is not text: it holds NUL bytes.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -90,7 +94,7 @@ def decode(path: Path) -> str:
         return korean
     best = from_bytes(data[:1_000_000]).best()
     if best is None:
-        raise DocumentError(f"{path.name} is not text in any encoding that could be told.")
+        raise DocumentError(f"{name} is not text in any encoding that could be told.")
     return data.decode(best.encoding, errors="replace")
 
 
