@@ -136,7 +136,8 @@ SIGNS = (
     _sign(
         "address",
         0.7,
-        r"\b(?:ai|llm|language model|chatbot|chatgpt|gpt|assistant|claude|gemini|copilot)s?\b"
+        r"\b(?:ai|llm|language model|chatbot|chatgpt|gpt|assistant(?! \w+(?:er|or|ist|ant)\b)|"
+        r"claude|gemini|copilot)s?\b"
         r"\W{1,3}"
         r"(?:\w+\W+){0,3}?(?:you )?(?:must|should|shall|need to|are (?:required|instructed|to))\b",
     ),
@@ -182,7 +183,7 @@ _TAGS = re.compile("[\U000e0001-\U000e007f]{4,}")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{24,4000}={0,2}")
-_APART = re.compile(r"(?:\b[A-Za-z][ ._-]){7,200}[A-Za-z]\b")
+_APART = re.compile(r"(?:\b[A-Za-z][ ._-]){4,200}[A-Za-z]\b")
 _ROT13 = re.compile(r"\b(?:vtaber|qvfertneq|sbetrg|cerivbhf|vafgehpgvbaf?|flfgrz cebzcg)\b", re.I)
 _LEET = re.compile(
     r"\b(?=\w{0,12}\d)(?:[i1!]gn[o0]r[e3]|f[o0]rg[e3]t|d[i1!]sr[e3]g[a4]rd|"
