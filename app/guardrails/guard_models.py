@@ -5,7 +5,7 @@ family's chat template adds (the list of categories, the task) is in its GGUF fi
 
 | family | source | says |
 |---|---|---|
-| Llama Guard 3 | Llama Team 2024, arXiv:2407.21783; model card | `safe`, or `unsafe` and S1 to S14 |
+| Llama Guard 3 | Llama Team 2024, arXiv:2407.21783 | `safe`, or `unsafe` and S1 to S14 |
 | Qwen3Guard-Gen | Zhao et al. 2025, arXiv:2510.14276 | `Safety: Safe`, `Controversial`, `Unsafe` |
 | ShieldGemma | Zeng et al. 2024, arXiv:2407.21772 | `Yes` or `No` to one policy |
 | Granite Guardian | Padhi et al. 2024, arXiv:2412.07724 | `Yes` or `No` to a risk |
