@@ -159,4 +159,4 @@ class Home:
 
 def _reads_documents(graph: str, settings: Settings) -> bool:
     """Whether a graph that can do without documents finds some."""
-    return graph in ("chat", "toolbox", "agent", "verify") and settings.knowledge_path().is_dir()
+    return graph in ("toolbox", "agent", "verify") and settings.knowledge_path().is_dir()

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import json
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from langchain_core.messages.tool import ToolOutputMixin
 from langchain_core.tools import StructuredTool, ToolException
 from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
@@ -22,16 +24,17 @@ from pydantic import ValidationError
 from groundling.errors import GroundlingError
 
 LONGEST = 8_000  # characters of a result
+_GRACE = 2.0  # seconds that a cancelled coroutine has for tidying up
 Result = TypeVar("Result")
 
 
-def bounded(tool: StructuredTool, seconds: float, most: int = LONGEST) -> StructuredTool:
+def bounded(tool: StructuredTool, seconds: float | None, most: int = LONGEST) -> StructuredTool:
     """Return the tool with limits; it keeps its name, schema and metadata.
 
     Args:
         tool: with a function, a coroutine, or both.
-        seconds: for one call. A function that hangs is left to itself in a thread that
-            ends with the process.
+        seconds: for one call; None: it may take as long as it likes. A function that hangs is
+            left to itself in a thread that ends with the process; a coroutine is cancelled.
         most: characters of a result; what is cut off is counted in its last line.
     """
     function, coroutine = tool.func, tool.coroutine
@@ -46,24 +49,29 @@ def bounded(tool: StructuredTool, seconds: float, most: int = LONGEST) -> Struct
     def call(*args: Any, **kwargs: Any) -> Any:
         if function is not None:
             started = in_thread(functools.partial(function, *args, **kwargs))
+            patience = seconds
         else:
-            started = in_thread(functools.partial(_alone, _callable(coroutine), args, kwargs))
+            started = in_thread(
+                functools.partial(_alone, functools.partial(acall, *args, **kwargs))
+            )
+            patience = None if seconds is None else seconds + _GRACE
         try:
-            return shorten(started.result(timeout=seconds))
+            return shorten(started.result(timeout=patience))
         except Exception as error:
-            raise told(name, seconds, error) from error
+            late = seconds if not started.done() else None
+            raise told(name, error, late, most) from error
 
     async def acall(*args: Any, **kwargs: Any) -> Any:
+        limit = asyncio.timeout(seconds)
         try:
-            if coroutine is not None:
-                awaited: Awaitable[Any] = coroutine(*args, **kwargs)
-            else:
+            async with limit:
+                if coroutine is not None:
+                    return shorten(await coroutine(*args, **kwargs))
                 assert function is not None
-                started = in_thread(functools.partial(function, *args, **kwargs))
-                awaited = asyncio.wrap_future(started)
-            return shorten(await asyncio.wait_for(awaited, seconds))
-        except Exception as error:
-            raise told(name, seconds, error) from error
+                return shorten(await threaded(functools.partial(function, *args, **kwargs)))
+        except (Exception, SystemExit) as error:
+            late = seconds if limit.expired() else None
+            raise told(name, error, late, most) from error
 
     return tool.model_copy(
         update={
@@ -76,15 +84,26 @@ def bounded(tool: StructuredTool, seconds: float, most: int = LONGEST) -> Struct
     )
 
 
-def told(name: str, seconds: float, error: Exception) -> Exception:
-    """Return what is raised instead of an error: a message for the model."""
-    if isinstance(error, GraphBubbleUp | ToolException):
+def told(
+    name: str, error: BaseException, late: float | None = None, most: int = LONGEST
+) -> BaseException:
+    """Return what is raised instead of an error: a message for the model.
+
+    Args:
+        name: of the tool.
+        error: what it raised.
+        late: the seconds after which it was given up, if it was.
+        most: characters of the message.
+    """
+    if isinstance(error, GraphBubbleUp):
         return error
-    if isinstance(error, TimeoutError):
-        return ToolException(f"{name} did not answer within {seconds:g} s; it was given up.")
+    if late is not None and isinstance(error, TimeoutError):
+        return ToolException(f"{name} did not answer within {late:g} s; it was given up.")
+    if isinstance(error, ToolException):
+        return error if len(str(error)) <= most else ToolException(cut(str(error), most))
     if isinstance(error, GroundlingError):
-        return ToolException(f"{error} {error.hint or ''}".strip())
-    return ToolException(f"{name} failed: {type(error).__name__}: {error}")
+        return ToolException(cut(f"{error} {error.hint or ''}".strip(), most))
+    return ToolException(cut(f"{name} failed: {type(error).__name__}: {error}", most))
 
 
 def malformed(error: Any) -> str:
@@ -95,40 +114,59 @@ def malformed(error: Any) -> str:
         f"{'.'.join(str(part) for part in one['loc']) or 'arguments'}: {one['msg']}"
         for one in error.errors()
     ]
-    return f"The arguments are wrong: {'; '.join(wrong)}. Call it again with right ones."
+    return (
+        f"The arguments are wrong: {cut('; '.join(wrong), 1_000)}. Call it again with right ones."
+    )
 
 
 def cut(content: Any, most: int) -> Any:
-    """Shorten a text, and say by how much; what is no text stays."""
-    if not isinstance(content, str) or len(content) <= most:
+    """Shorten a text, and say by how much. Data that is too long becomes a text first.
+
+    What steers a graph (LangChain's `ToolOutputMixin`: a message, a `Command`) stays.
+    """
+    if isinstance(content, ToolOutputMixin):
         return content
-    return f"{content[:most]}\n[… {len(content) - most:,} more characters were cut off]"
+    text = content if isinstance(content, str) else _written(content)
+    if len(text) <= most:
+        return content
+    return f"{text[:most]}\n[… {len(text) - most:,} more characters were cut off]"
 
 
 def in_thread(function: Callable[[], Result]) -> Future[Result]:
     """Run a function in a thread of its own, which does not keep the process from ending."""
     future: Future[Result] = Future()
+    future.set_running_or_notify_cancel()  # from here on nobody but the thread ends it
     context = contextvars.copy_context()
 
     def work() -> None:
         try:
-            result = context.run(function)
+            future.set_result(context.run(function))
+        except SystemExit as error:  # a tool must not end the program
+            future.set_exception(RuntimeError(f"it tried to end the program ({error})"))
         except BaseException as error:
-            if not future.cancelled():
-                future.set_exception(error)
-        else:
-            if not future.cancelled():
-                future.set_result(result)
+            future.set_exception(error)
 
     threading.Thread(target=work, name="tool", daemon=True).start()
     return future
 
 
-def _alone(coroutine: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
-    async def wait() -> Any:
-        return await coroutine(*args, **kwargs)
+async def threaded(function: Callable[[], Result]) -> Result:
+    """Await a function that blocks; if it hangs, it keeps neither the loop nor the process."""
+    return await asyncio.wrap_future(in_thread(function))
+
+
+def _alone(coroutine: Callable[[], Awaitable[Result]]) -> Result:
+    async def wait() -> Result:
+        return await coroutine()
 
     return asyncio.run(wait())
+
+
+def _written(content: Any) -> str:
+    try:
+        return json.dumps(content, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return str(content)
 
 
 def _callable(function: Callable[..., Any] | None) -> Callable[..., Any]:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from groundling.cli.output import Command, Shell, pass_shell
-
-if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-    from groundling.home import Home
 
 
 @click.command(cls=Command)
@@ -26,72 +17,38 @@ if TYPE_CHECKING:
     help="Answer from this folder or file; read or brought up to date first.",
 )
 @click.option("-k", "--knowledge", metavar="NAME", help="Answer from this knowledge base.")
+@click.option("--agent", is_flag=True, help="Let the model use documents and tools as it decides.")
 @click.option("-c", "--continue", "resume", is_flag=True, help="Go on with the last conversation.")
-@click.option("--thread", metavar="ID", help="Go on with this conversation.")
+@click.option("--thread", metavar="ID", help="Go on with this one: groundling threads list.")
+@click.option(
+    "--at", metavar="CHECKPOINT", help="Go on from here, as a branch: groundling threads history."
+)
 @pass_shell
 def chat(
-    shell: Shell, docs: Path | None, knowledge: str | None, resume: bool, thread: str | None
+    shell: Shell,
+    docs: Path | None,
+    knowledge: str | None,
+    agent: bool,
+    resume: bool,
+    thread: str | None,
+    at: str | None,
 ) -> None:
     """Talk with the model, or with documents, turn by turn.
 
-    Each line is a turn; an empty line or Ctrl-D ends it. Piped input works too.
+    Each line is a turn; an empty line or Ctrl-D ends it, and Ctrl-C stops an answer. Piped
+    input works too. /help lists what else there is: /undo, /fork, /exit.
     """
+    from groundling.cli.chatting import converse
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
 
+    if at is not None and not (thread or resume):
+        raise click.UsageError("--at goes with --thread ID or -c.")
     from_documents = docs is not None or knowledge is not None
-    with open_home(shell, documents=from_documents) as home:
+    has_documents = agent and shell.settings.knowledge_path().is_dir()
+    with open_home(shell, documents=from_documents or has_documents) as home:
         name = None
         if from_documents:
             name = knowledge_name(home, docs, knowledge)
             read_documents(shell, home, name, docs)
-        asyncio.run(converse(shell, home, name, thread, resume))
-
-
-async def converse(
-    shell: Shell, home: Home, knowledge: str | None, thread: str | None, resume: bool
-) -> None:
-    """Read turns and answer them until there are no more."""
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-    from groundling.cli.running import arun, sources, warn_if_unproved
-
-    path = home.settings.state_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
-        if resume and thread is None:
-            thread = await last_thread(saver)
-        thread = thread or uuid.uuid4().hex[:8]
-        graph = home.graph("rag" if knowledge else "ask", knowledge=knowledge, checkpointer=saver)
-        config: RunnableConfig = {"configurable": {"thread_id": thread}}
-        shell.status(f"Conversation {thread}. An empty line ends it.")
-        while question := await asyncio.to_thread(read_turn):
-            result = await arun(shell, graph, {"question": question}, config)
-            if shell.json:
-                shell.event(
-                    {
-                        "thread": thread,
-                        "question": question,
-                        "answer": result.get("answer"),
-                        "verdict": result.get("verdict"),
-                        "citations": result.get("citations", []),
-                    }
-                )
-            else:
-                for line in sources(result):
-                    click.echo(line)
-                warn_if_unproved(shell, result)
-        shell.status(f"Go on later: groundling chat --thread {thread}")
-
-
-def read_turn() -> str:
-    """Read the person's next line; an empty string when there is none."""
-    if sys.stdin.isatty():
-        click.echo(click.style("> ", fg="green"), nl=False, err=True)
-    return sys.stdin.readline().strip()
-
-
-async def last_thread(saver: AsyncSqliteSaver) -> str | None:
-    """Return the conversation that was added to last."""
-    async for checkpoint in saver.alist(None, limit=1):
-        return str(checkpoint.config["configurable"]["thread_id"])
-    return None
+        graph = "agent" if agent else "rag" if from_documents else "chat"
+        asyncio.run(converse(shell, home, graph, name, thread=thread, last=resume, at=at))

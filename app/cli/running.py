@@ -13,6 +13,7 @@ from groundling.cli.output import Shell
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
+    from langgraph.types import Command, Durability
     from rich.live import Live
 
 Result = dict[str, Any]
@@ -89,14 +90,21 @@ def run(
 async def arun(
     shell: Shell,
     graph: CompiledStateGraph[Any, None, Any, Any],
-    inputs: Mapping[str, Any],
+    inputs: Mapping[str, Any] | Command[Any],
     config: RunnableConfig | None = None,
+    *,
+    durability: Durability | None = None,
 ) -> Result:
-    """Run a graph, showing its answer as it comes."""
+    """Run a graph, showing its answer as it comes.
+
+    Args:
+        inputs: what the graph takes, or how a person decided an interrupt.
+        durability: when a checkpointer writes; default: LangGraph's.
+    """
     result: Result = {}
     with Screen(shell) as screen:
         events: AsyncIterator[Any] = graph.astream(
-            inputs, config, stream_mode=["tasks", "messages", "values"]
+            inputs, config, stream_mode=["tasks", "messages", "values"], durability=durability
         )
         async for mode, data in events:
             if mode == "tasks" and "input" in data:
@@ -105,7 +113,8 @@ async def arun(
                 screen.token(data[0].text)
             elif mode == "values":
                 result = data
-        screen.finish(str(result.get("answer", "")))
+        if "__interrupt__" not in result:  # else the answer is the turn's before
+            screen.finish(str(result.get("answer", "")))
     return result
 
 

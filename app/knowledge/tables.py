@@ -1,52 +1,60 @@
 """Tables of spreadsheets and text files, in an SQLite database that can only be read.
 
-Formats: CSV, TSV, XLSX. The first row that has a text in each of its cells names the columns.
-Numbers are read with thousands separators ("1,200"), dates and times as ISO texts. SQLite's
-authorizer lets nothing but reading through, and time, rows and lengths are bounded: the
-queries come from a model. (DuckDB reads the same files faster and weighs 20 MB more.)
+The queries come from a model. SQLite's authorizer lets nothing but reading these tables
+through; time, rows and lengths are bounded, so that no query takes the machine with it.
+(DuckDB reads the same files faster and weighs 20 MB more.)
 """
 
 from __future__ import annotations
 
-import csv
-import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 
 from groundling.errors import DocumentError, KnowledgeError
-from groundling.knowledge.loaders.text import decode
+from groundling.knowledge.spreadsheets import Cell, Row, header, read
+from groundling.knowledge.table_names import free, identifier, quoted
 
-SUFFIXES = (".csv", ".tsv", ".xlsx")
+MOST_FILES = 20
 MOST_ROWS = 200_000
-MOST_BYTES = 50_000_000
-MOST_COLUMNS = 200
+MOST_CELLS = 2_000_000  # of all tables together: about 100 MB, and 5 to 25 s to read
 SHOWN_ROWS = 50
 SECONDS = 5.0
-Cell = str | int | float | None
+_MOST_SHOWN = 1_000_000  # characters of a result
+_TICK = 500  # steps of SQLite's machine between looks at the clock
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
-_READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+_LIMITS = (
+    # Comparing long texts is one step, which cannot be interrupted: this keeps steps short.
+    (sqlite3.SQLITE_LIMIT_LENGTH, 100_000),
+    (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 20_000),
+    (sqlite3.SQLITE_LIMIT_COLUMN, 500),
+    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 20),
+    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 100),
+    (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+)
+_LONGEST_CELL = 32_767  # characters, as in Excel
 # fmt: off
 _HARMLESS = frozenset({
-    "abs", "avg", "count", "sum", "total", "min", "max", "round", "upper", "lower", "length",
-    "substr", "substring", "trim", "ltrim", "rtrim", "replace", "instr", "like", "glob",
-    "coalesce", "ifnull", "nullif", "iif", "date", "time", "datetime", "julianday", "strftime",
-    "printf", "format", "typeof", "cast", "group_concat", "row_number", "rank", "dense_rank",
-    "lag", "lead", "ntile", "first_value", "last_value", "unicode", "char", "sign", "floor",
-    "ceil", "ceiling", "sqrt", "power", "pow", "mod",
+    "abs", "avg", "ceil", "ceiling", "char", "coalesce", "concat", "concat_ws", "count",
+    "cume_dist", "date", "datetime", "dense_rank", "exp", "first_value", "floor", "format", "glob",
+    "group_concat", "hex", "ifnull", "iif", "instr", "julianday", "lag", "last_value", "lead",
+    "length", "like", "ln", "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod",
+    "nth_value", "ntile", "nullif", "percent_rank", "pi", "pow", "power", "printf", "quote",
+    "rank", "replace", "round", "row_number", "rtrim", "sign", "sqrt", "strftime", "string_agg",
+    "substr", "substring", "sum", "time", "total", "trim", "trunc", "typeof", "unicode",
+    "unixepoch", "upper",
 })
 # fmt: on
-_TICK = 10_000  # steps of SQLite's machine between looks at the clock
+# What people write where a figure is missing.
+_BLANKS = ("-", "–", "—", "n/a", "na", "nan", "null", "none", "없음", "해당없음")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it can be queried."""
+    """A table as it can be queried; `sample` are its first three rows."""
 
     name: str
     source: Path
@@ -65,7 +73,7 @@ class Rows:
 
 
 class Tables:
-    """Tables in memory; `query` answers one SELECT.
+    """Tables in memory; `query` answers one SELECT. Threads may share it.
 
     Args:
         files: what to read. One that cannot be read stands in `skipped` with the reason.
@@ -74,26 +82,26 @@ class Tables:
     def __init__(self, files: Sequence[Path]) -> None:
         self._db = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._lock = threading.Lock()
+        self._room = MOST_CELLS
         self.tables: list[Table] = []
         self.skipped: list[tuple[Path, str]] = []
-        for file in files:
+        for place, file in enumerate(files):
             try:
-                for name, rows in _read(file):
+                if place >= MOST_FILES:
+                    raise DocumentError(f"only the first {MOST_FILES} files are read.")
+                before = len(self.tables)
+                for name, rows in read(file):
                     self._load(file, name, rows)
-            except (KnowledgeError, OSError) as error:
+                if len(self.tables) == before:
+                    raise DocumentError(f"{file} is empty.")
+            except (KnowledgeError, OSError, ValueError, sqlite3.Error) as error:
                 self.skipped.append((file, str(error)))
-        for limit, value in (
-            (sqlite3.SQLITE_LIMIT_LENGTH, 1_000_000),
-            (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 20_000),
-            (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 20),
-            (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 100),
-            (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
-        ):
-            self._db.setlimit(limit, value)
-        self._db.set_authorizer(_authorise)
+        for limit, most in _LIMITS:
+            self._db.setlimit(limit, most)
+        self._db.set_authorizer(_authorizer({table.name for table in self.tables}))
 
     def query(self, sql: str, rows: int = SHOWN_ROWS) -> Rows:
-        """Answer one SELECT.
+        """Answer one SELECT, which may stand in a Markdown fence.
 
         Raises:
             KnowledgeError: it is no SELECT, is wrong, or takes too long; the message says what
@@ -103,17 +111,17 @@ class Tables:
         with self._lock:
             self._db.set_progress_handler(lambda: int(time.monotonic() > end), _TICK)
             try:
-                cursor = self._db.execute(sql)
-                found = cursor.fetchmany(rows + 1)
+                cursor = self._db.execute(_bare(sql))
+                found, more = _fetch(cursor, rows)
                 names = tuple(column[0] for column in cursor.description or ())
                 cursor.close()
-            except (sqlite3.Error, sqlite3.Warning, ValueError, UnicodeError) as error:
+            except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
                 raise KnowledgeError(_explain(error), hint=f"Tables: {self.schema()}") from error
             finally:
                 self._db.set_progress_handler(None, 0)
         if not names:
             raise KnowledgeError("That is no SELECT.", hint=f"Tables: {self.schema()}")
-        return Rows(names, found[:rows], len(found) > rows)
+        return Rows(names, found, more)
 
     def schema(self) -> str:
         """Write the tables with their columns, as CREATE TABLE has them."""
@@ -126,15 +134,13 @@ class Tables:
         """Let go of the memory."""
         self._db.close()
 
-    def _load(self, file: Path, name: str, rows: Iterator[Sequence[Cell]]) -> None:
+    def _load(self, file: Path, name: str, rows: Iterator[Row]) -> None:
         head, body = header(rows)
         if not head:
             return
-        taken = {table.name for table in self.tables}
-        name = _free(_identifier(name), taken)
-        columns = ", ".join(quoted(column) for column in head)
+        name = free(identifier(name), [table.name for table in self.tables])
+        columns = ", ".join(f'"{column}"' for column in head)
         places = ", ".join("?" * len(head))
-        self._db.execute(f"CREATE TABLE {quoted(name)} ({columns})")
         count = 0
 
         def padded() -> Iterator[list[Cell]]:
@@ -144,151 +150,84 @@ class Tables:
                     count += 1
                     if count > MOST_ROWS:
                         raise DocumentError(f"{file} has more than {MOST_ROWS:,} rows.")
-                    yield [*row[: len(head)], *[None] * (len(head) - len(row))]
+                    if count * len(head) > self._room:
+                        raise DocumentError(
+                            f"{file} is too large: all tables together have more than "
+                            f"{MOST_CELLS:,} cells."
+                        )
+                    cells = [_shortened(cell) for cell in row[: len(head)]]
+                    yield cells + [None] * (len(head) - len(cells))
 
+        self._db.execute("BEGIN")
         try:
-            self._db.execute("BEGIN")
-            self._db.executemany(f"INSERT INTO {quoted(name)} VALUES ({places})", padded())
-            self._db.execute("COMMIT")
+            self._db.execute(f'CREATE TABLE "{name}" ({columns})')
+            self._db.executemany(f'INSERT INTO "{name}" VALUES ({places})', padded())
+            for column in head:
+                self._db.execute(_without_blanks(name, column), _BLANKS * 2)
         except BaseException:
             self._db.execute("ROLLBACK")
-            self._db.execute(f"DROP TABLE {quoted(name)}")
             raise
-        sample = self._db.execute(f"SELECT * FROM {quoted(name)} LIMIT 3").fetchall()
+        self._db.execute("COMMIT")
+        self._room -= count * len(head)
+        sample = self._db.execute(f'SELECT * FROM "{name}" LIMIT 3').fetchall()
         self.tables.append(Table(name, file, tuple(head), count, tuple(sample)))
 
 
-def header(rows: Iterable[Sequence[Cell]]) -> tuple[list[str], Iterator[Sequence[Cell]]]:
-    """Find the row that names the columns, and return it with the rows after it.
+def _bare(sql: str) -> str:
+    """Take off the Markdown fence in which models like to write."""
+    sql = sql.strip()
+    if sql.startswith("```"):
+        sql = sql.strip("`").removeprefix("sqlite").removeprefix("sql")
+    return sql
 
-    Rows above it, such as a title, are passed over. Where no row is all text, the first one
-    counts; columns without a name are called `column_3`, and repeated names are numbered.
+
+def _shortened(cell: Cell) -> Cell:
+    return cell[:_LONGEST_CELL] if isinstance(cell, str) else cell
+
+
+def _without_blanks(table: str, column: str) -> str:
+    """Write the SQL that empties "-" and the like in a column of figures.
+
+    Left as they are, SQLite would take them for zero: averages would be wrong.
     """
-    iterator = iter(rows)
-    above: list[Sequence[Cell]] = []
-    for row in iterator:
-        cells = [cell for cell in row if cell is not None]
-        if not cells:
-            continue
-        above.append(row)
-        if (len(cells) > 1 or len(row) == 1) and all(isinstance(cell, str) for cell in cells):
-            return _names(row), iterator
-        if len(above) == 10:
-            break
-    if not above:
-        return [], iterator
-    return _names(above[0]), _chain(above[1:], iterator)
+    marks = ", ".join("?" * len(_BLANKS))
+    blank = f"""typeof("{column}") = 'text' AND lower("{column}") IN ({marks})"""
+    return f"""UPDATE "{table}" SET "{column}" = NULL WHERE {blank}
+        AND EXISTS (SELECT 1 FROM "{table}" WHERE typeof("{column}") IN ('integer', 'real'))
+        AND NOT EXISTS (SELECT 1 FROM "{table}"
+            WHERE typeof("{column}") = 'text' AND lower("{column}") NOT IN ({marks}))"""
 
 
-def value(text: str) -> Cell:
-    """Read a cell of a text file: a number where it is one, None where it is empty."""
-    text = text.strip()
-    if not text:
-        return None
-    # Leading zeros are kept: "010" is a code, not ten.
-    if _NUMBER.fullmatch(text) and not re.match(r"[-+]?0\d", text) and len(text) < 16:
-        bare = text.replace(",", "")
-        return float(bare) if "." in bare else int(bare)
-    return text
+def _fetch(cursor: sqlite3.Cursor, rows: int) -> tuple[list[tuple[Cell, ...]], bool]:
+    found: list[tuple[Cell, ...]] = []
+    room = _MOST_SHOWN
+    for row in cursor:
+        if len(found) == rows or room <= 0:
+            return found, True
+        found.append(row)
+        room -= sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+    return found, False
 
 
-def quoted(name: str) -> str:
-    """Write a name as SQL does where it is not a plain word."""
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f'"{name}"'
+def _authorizer(tables: set[str]) -> Callable[..., int]:
+    """Let a query read the tables, SQLite's own list of them, and no more."""
+    readable = tables | {"sqlite_master"}
 
+    def authorise(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        allowed = (
+            action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE)
+            or (action == sqlite3.SQLITE_READ and first in readable)
+            or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _HARMLESS)
+        )
+        return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
-def _read(file: Path) -> Iterator[tuple[str, Iterator[Sequence[Cell]]]]:
-    if file.stat().st_size > MOST_BYTES:
-        raise DocumentError(f"{file} is larger than {MOST_BYTES // 1_000_000} MB.")
-    if file.suffix.lower() == ".xlsx":
-        yield from _read_workbook(file)
-        return
-    text = decode(file)
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else _delimiter(text)
-    yield file.stem, _read_lines(file, text, delimiter)
-
-
-def _read_lines(file: Path, text: str, delimiter: str) -> Iterator[Sequence[Cell]]:
-    try:
-        for row in csv.reader(text.splitlines(keepends=True), delimiter=delimiter):
-            yield [value(cell) for cell in row[:MOST_COLUMNS]]
-    except csv.Error as error:
-        raise DocumentError(f"{file} is no table: {error}") from error
-
-
-def _read_workbook(file: Path) -> Iterator[tuple[str, Iterator[Sequence[Cell]]]]:
-    from openpyxl import load_workbook
-
-    try:
-        book = load_workbook(file, read_only=True, data_only=True)
-    except Exception as error:  # zip, XML and its own: openpyxl lets everything through
-        raise DocumentError(f"{file} is no workbook: {error}") from error
-    try:
-        sheets = book.worksheets
-        for sheet in sheets:
-            name = file.stem if len(sheets) == 1 else f"{file.stem}_{sheet.title}"
-            rows = sheet.iter_rows(max_col=MOST_COLUMNS, values_only=True)
-            yield name, ([_cell(cell) for cell in row] for row in rows)
-    finally:
-        book.close()
-
-
-def _cell(cell: object) -> Cell:
-    if cell is None or isinstance(cell, int | float):
-        return cell
-    if isinstance(cell, datetime):
-        midnight = (cell.hour, cell.minute, cell.second) == (0, 0, 0)
-        return cell.date().isoformat() if midnight else cell.isoformat(" ")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    return str(cell).strip() or None
-
-
-def _delimiter(text: str) -> str:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return max(",;\t|", key=first.count)
-
-
-def _names(row: Sequence[Cell]) -> list[str]:
-    last = max(place for place, cell in enumerate(row) if cell is not None)
-    names: list[str] = []
-    for place, cell in enumerate(row[: last + 1], start=1):
-        plain = " ".join(str(cell).split()).replace('"', "") if cell is not None else ""
-        taken = {name.casefold() for name in names}
-        names.append(_free(plain or f"column_{place}", taken))
-    return names
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_") or "table"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    free, number = name, 2
-    while free.casefold() in taken:
-        free, number = f"{name}_{number}", number + 1
-    return free
-
-
-def _chain(
-    first: Sequence[Sequence[Cell]], rest: Iterator[Sequence[Cell]]
-) -> Iterator[Sequence[Cell]]:
-    yield from first
-    yield from rest
-
-
-def _authorise(
-    action: int, first: str | None, second: str | None, _: str | None, __: str | None
-) -> int:
-    if action in _READING:
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _HARMLESS:
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+    return authorise
 
 
 def _explain(error: Exception) -> str:
     text = str(error)
+    if "not authorized to use function" in text:
+        return f"This function is not allowed: {text.rpartition(': ')[2]}."
     if "not authorized" in text or "prohibited" in text:
         return "Only SELECT over the tables is allowed."
     if "interrupted" in text:

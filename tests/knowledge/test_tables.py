@@ -1,4 +1,4 @@
-import sqlite3
+import time
 from contextlib import suppress
 
 import pytest
@@ -8,7 +8,8 @@ from openpyxl import Workbook
 
 from groundling.errors import KnowledgeError
 from groundling.knowledge import tables as module
-from groundling.knowledge.tables import Tables, header, value
+from groundling.knowledge.table_names import quoted
+from groundling.knowledge.tables import Tables
 
 
 @pytest.fixture
@@ -68,6 +69,20 @@ def test_workbooks_have_a_table_for_each_sheet(tmp_path):
         "SELECT randomblob(1000000000)",
         "SELECT zeroblob(1000000000)",
         "SELECT 1; DELETE FROM staff_list",
+        "WITH x AS (SELECT 1) DELETE FROM staff_list",
+        "SELECT * FROM pragma_database_list",
+        "SELECT * FROM pragma_table_info('staff_list')",
+        "SELECT * FROM pragma_journal_mode('wal')",
+        "SELECT * FROM json_each('[1]')",
+        "SELECT * FROM sqlite_dbpage",
+        "SELECT * FROM sqlite_temp_master",
+        "CREATE TEMP TABLE x AS SELECT 1",
+        "DETACH DATABASE main",
+        "REINDEX",
+        "ANALYZE",
+        "SAVEPOINT x",
+        "EXPLAIN DELETE FROM staff_list",
+        "SELECT fts3_tokenizer('x')",
         "",
         "BEGIN",
         "SELECT nothing FROM staff_list",
@@ -142,7 +157,9 @@ def test_bad_files_are_skipped_with_their_reason(tmp_path, staff, name, content,
 def test_empty_files_have_no_table(tmp_path):
     file = tmp_path / "empty.csv"
     file.write_text("\n\n")
-    assert Tables([file]).tables == []
+    tables = Tables([file])
+    assert tables.tables == []
+    assert "is empty" in tables.skipped[0][1]
 
 
 def test_equal_names_are_told_apart(tmp_path):
@@ -153,27 +170,89 @@ def test_equal_names_are_told_apart(tmp_path):
     assert tables.schema() == "x(A, a_2, A_3); x_2(A, a_2, A_3)"
 
 
+# https://sqlite.org/lang_keywords.html
+# fmt: off
+KEYWORDS = [
+    "abort", "add", "all", "between", "by", "case", "cast", "check", "cross", "current_date",
+    "default", "desc", "end", "exists", "from", "glob", "group", "if", "in", "index", "join",
+    "key", "left", "limit", "match", "natural", "no", "not", "of", "offset", "on", "order",
+    "over", "plan", "primary", "raise", "range", "references", "replace", "right", "row", "select",
+    "set", "table", "to", "transaction", "true", "union", "unique", "update", "using", "values",
+    "view", "when", "where", "window", "with", "without",
+]
+# fmt: on
+
+
+def test_any_word_may_name_a_table_and_a_column(tmp_path):
+    file = tmp_path / "order.csv"
+    file.write_text(",".join(KEYWORDS) + "\n" + ",".join("7" * len(KEYWORDS)) + "\n", "utf-8")
+    tables = Tables([file])
+    assert tables.skipped == []
+    for word in KEYWORDS:
+        name = quoted(word)
+        sql = f"SELECT {name} FROM {quoted('order')} WHERE {name} > 0 ORDER BY {name}"
+        assert tables.query(sql).rows == [(7,)]
+
+
+def test_names_that_sqlite_keeps_for_itself(tmp_path):
+    file = tmp_path / "sqlite_master.csv"
+    file.write_text("rowid,_rowid_\n5,6\n", encoding="utf-8")
+    tables = Tables([file])
+    assert tables.skipped == []
+    assert tables.query('SELECT "rowid" FROM t_sqlite_master').rows == [(5,)]
+
+
+def test_names_carry_nothing_invisible(tmp_path):
+    file = tmp_path / "a\u202eb.csv"
+    file.write_text('"am\u200bount\u202e","x""y\n z",\x1b[31m\n1,2,3\n', encoding="utf-8")
+    [table] = Tables([file]).tables
+    assert table.name.isprintable()
+    assert table.columns == ("amount", "xy z", "[31m")
+
+
+def test_missing_figures_are_no_zeros(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("won,state\n10,-\nN/A,NA\n-,TX\n20,\n", encoding="utf-8")
+    found = Tables([file]).query("SELECT avg(won), count(won), count(state) FROM a")
+    assert found.rows == [(15, 2, 3)]  # what stands in columns of words stays
+
+
 @pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("1,200", 1200),
-        ("-3.50", -3.5),
-        ("010", "010"),
-        ("1,20", "1,20"),
-        ("12345678901234567890", "12345678901234567890"),
-        (" ", None),
-        ("nan", "nan"),
-        ("1e999", "1e999"),
-    ],
+    "sql", ["```sql\nSELECT Pay FROM staff_list\n```", "```SELECT Pay FROM staff_list```"]
 )
-def test_numbers_are_read_as_people_write_them(text, cell):
-    assert value(text) == cell
+def test_fences_are_taken_off(staff, sql):
+    assert len(Tables([staff]).query(sql).rows) == 2
 
 
-@given(st.lists(st.lists(st.none() | st.integers() | st.text(max_size=5), max_size=5), max_size=14))
-def test_every_header_has_a_name_for_each_column(rows):
-    names, _ = header(rows)
-    assert len({name.casefold() for name in names}) == len(names)
-    assert all(names)
-    db = sqlite3.connect(":memory:")
-    db.close()
+def test_a_row_that_is_larger_than_can_be_shown_ends_the_result(staff):
+    wide = ", ".join(["x"] * 400)
+    sql = f"SELECT {wide} FROM (SELECT printf('%.90000c', 'a') AS x FROM staff_list, staff_list)"
+    found = Tables([staff]).query(sql)
+    assert (len(found.rows), found.more) == (1, True)
+
+
+def test_long_comparisons_can_be_interrupted(staff, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    slow = "instr(printf('%.90000c', 'a'), printf('%.45000c', 'a') || n)"
+    sql = f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT {slow} FROM t"
+    begin = time.monotonic()
+    with pytest.raises(KnowledgeError, match="longer than"):
+        Tables([staff]).query(f"{sql} WHERE {slow} > 0")
+    assert time.monotonic() - begin < 30
+
+
+def test_too_many_cells_are_not_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_CELLS", 10)
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("x,y\n1,2\n3,4\n", encoding="utf-8")
+    tables = Tables(sorted(tmp_path.iterdir()))
+    assert [table.name for table in tables.tables] == ["a", "b"]
+    assert "cells" in tables.skipped[0][1]
+
+
+def test_only_so_many_files_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_FILES", 1)
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("x\n1\n", encoding="utf-8")
+    tables = Tables(sorted(tmp_path.iterdir()))
+    assert (len(tables.tables), len(tables.skipped)) == (1, 1)
