@@ -138,6 +138,9 @@ class MemorySettings(Section):
 
     enabled: bool = Field(True, description="remember facts about the person, on this machine")
     user: str = Field("default", min_length=1, description="whose memories these are")
+    personal: bool = Field(
+        False, description="also remember numbers and addresses, such as a phone number"
+    )
     recall: int = Field(5, ge=0, le=50, description="facts given to the model with a question")
     most: int = Field(2000, ge=1, description="facts kept of each person; the least used go first")
 

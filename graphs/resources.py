@@ -115,7 +115,8 @@ class Resources:
             embedder = self.embedder
         except ModelNotFound:  # words alone find memories, too
             embedder = None
-        return Memories.open(self.settings.memories_path, embedder)
+        most = self.settings.memory.most
+        return Memories.open(self.settings.memories_path, embedder, most=most)
 
     @cached_property
     def tools(self) -> list[BaseTool]:

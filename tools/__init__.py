@@ -1,1 +1,1 @@
-"""Tools that a model may call, one LangChain tool per file; empty until the agent needs them."""
+"""Tools that a model may call, one LangChain tool per file; `registry` makes the enabled ones."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -18,6 +21,14 @@ WEEKDAYS = (
 )  # fmt: skip
 _FURTHEST = 400_000  # days that may be added: about a thousand years
 _SATURDAY = 5
+_HOLIDAYS = "(holidays not taken into account)"
+_WRITTEN = re.compile(
+    r"(\d{4})(?:-|/|\.|년)\s?(\d{1,2})(?:-|/|\.|월)\s?(\d{1,2})(?:\.|일)?(?:[T ]\d{2}:\d{2}.*)?"
+)
+_NAMED = {
+    "now": 0, "today": 0, "tomorrow": 1, "yesterday": -1,
+    "지금": 0, "오늘": 0, "내일": 1, "모레": 2, "어제": -1, "그제": -2,
+}  # fmt: skip
 
 
 def now() -> datetime:
@@ -36,19 +47,26 @@ def clock(present: Callable[[], datetime] = now) -> StructuredTool:
     def look(
         day: Annotated[str, Field(description="a date as YYYY-MM-DD; empty: today")] = "",
         add_days: Annotated[int, Field(description="days to add to it, or to go back")] = 0,
+        add_working_days: Annotated[
+            int, Field(description="days from Monday to Friday to add, or to go back")
+        ] = 0,
         until: Annotated[str, Field(description="count the days to this date, YYYY-MM-DD")] = "",
         zone: Annotated[str, Field(description="time zone, such as Asia/Seoul")] = "",
     ) -> str:
         """Tell the date, weekday and time now, add days to a date, or count days between dates."""
         time = _in_zone(present(), zone.strip())
-        begin = _date(day) if day.strip() else time.date()
+        today = time.date()
+        begin = _date(day, today)
         lines = [] if day.strip() else [f"Now: {shown(begin)}, {time:%H:%M} {time.tzname()}"]
-        if day.strip() and not until.strip() and not add_days:
+        if day.strip() and not (until.strip() or add_days or add_working_days):
             lines.append(shown(begin))
         if add_days:
             lines.append(f"{begin} {add_days:+d} days = {shown(_shift(begin, add_days))}")
+        if add_working_days:
+            end = _shift_working(begin, add_working_days)
+            lines.append(f"{begin} {add_working_days:+d} working days = {shown(end)} {_HOLIDAYS}")
         if until.strip():
-            end = _date(until)
+            end = _date(until, today)
             lines.append(
                 f"From {shown(begin)} to {shown(end)}: {(end - begin).days} days, of which "
                 f"{working_days(begin, end)} are Monday to Friday (the last day not counted)"
@@ -76,23 +94,56 @@ def working_days(begin: date, end: date) -> int:
 
 def _shift(day: date, days: int) -> date:
     if abs(days) > _FURTHEST:
-        raise ToolException(f"{days} days are too many to add.")
+        raise ToolException(f"More than {_FURTHEST:,} days are too many to add.")
     try:
         return day + timedelta(days=days)
     except OverflowError as error:
         raise ToolException(f"{day} {days:+d} days is outside the calendar.") from error
 
 
-def _date(text: str) -> date:
+def _shift_working(day: date, days: int) -> date:
+    # Whole weeks first; from a Saturday or Sunday the count begins on the Friday or Monday.
+    step = 1 if days > 0 else -1
+    while day.weekday() >= _SATURDAY:
+        day = _shift(day, -step)
+    weeks, rest = divmod(abs(days), _SATURDAY)
+    day = _shift(day, step * weeks * 7)
+    while rest:
+        day = _shift(day, step)
+        rest -= day.weekday() < _SATURDAY
+    return day
+
+
+def _date(text: str, today: date) -> date:
+    text = text.strip()
+    if not text:
+        return today
+    if text.casefold() in _NAMED:
+        return _shift(today, _NAMED[text.casefold()])
+    found = _WRITTEN.fullmatch(text)
     try:
-        return date.fromisoformat(text.strip().replace("/", "-").replace(".", "-").rstrip("-"))
+        if found is None:
+            raise ValueError("unknown form")
+        year, month, day = (int(part) for part in found.groups())
+        return date(year, month, day)
     except ValueError as error:
-        raise ToolException(f"{text!r} is no date; write it as YYYY-MM-DD.") from error
+        raise ToolException(f"{text[:40]!r} is no date; write it as YYYY-MM-DD.") from error
 
 
 def _in_zone(time: datetime, zone: str) -> datetime:
     if not zone:
         return time
-    if zone not in available_timezones():
-        raise ToolException(f"There is no time zone {zone!r}; write it like Asia/Seoul.")
-    return time.astimezone(ZoneInfo(zone))
+    found = _zones().get(zone.casefold().replace(" ", "_"))
+    if found is None:
+        raise ToolException(f"There is no time zone {zone[:40]!r}; write it like Asia/Seoul.")
+    return time.astimezone(ZoneInfo(found))
+
+
+@lru_cache(maxsize=1)
+def _zones() -> dict[str, str]:
+    """Return the time zones by name and, where no other is called so, by city."""
+    names = available_timezones()
+    cities = Counter(name.rpartition("/")[2].casefold() for name in names)
+    found = {name.rpartition("/")[2].casefold(): name for name in sorted(names)}
+    unique = {city: name for city, name in found.items() if cities[city] == 1}
+    return unique | {name.casefold(): name for name in names}

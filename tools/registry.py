@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from langchain_core.tools import BaseTool, StructuredTool
 
@@ -50,30 +50,52 @@ def toolkit(
     Raises:
         ToolError: there is no tool of a name, or a server of tools cannot be reached.
     """
-    needs = Needs(settings, knowledge, model)
-    made = [tool for _, found in _each(needs) if not isinstance(found, str) for tool in found]
-    return [_limited(tool, settings.tools.timeout) for tool in made]
+    return collect(settings, knowledge=knowledge, model=model)[0]
 
 
 def missing(settings: Settings, *, knowledge: Knowledge | None = None) -> dict[str, str]:
     """Say of each enabled tool that is left out what it lacks."""
-    needs = Needs(settings, knowledge, None)
-    return {name: found for name, found in _each(needs) if isinstance(found, str)}
+    return collect(settings, knowledge=knowledge)[1]
 
 
-def _each(needs: Needs) -> Iterator[tuple[str, list[BaseTool] | str]]:
-    for name in dict.fromkeys(needs.settings.tools.enabled):
+def collect(
+    settings: Settings,
+    *,
+    knowledge: Knowledge | None = None,
+    model: BaseChatModel | None = None,
+) -> tuple[list[BaseTool], dict[str, str]]:
+    """Return what `toolkit` and `missing` do; tools that are dear to make are made once.
+
+    Raises:
+        ToolError: as `toolkit`, and where two tools have one name.
+    """
+    needs = Needs(settings, knowledge, model)
+    servers = settings.tools.mcp
+    tools: dict[str, BaseTool] = {}
+    lacking: dict[str, str] = {}
+    for name in dict.fromkeys(settings.tools.enabled):
         make = MAKERS.get(name)
-        if make is None and name not in needs.settings.tools.mcp:
-            known = ", ".join([*MAKERS, *needs.settings.tools.mcp])
+        if make is None and name not in servers:
             raise ToolError(
                 f"There is no tool {name}.",
-                hint=f"tools.enabled takes {known}, and servers in tools.mcp.",
+                hint=f"tools.enabled takes {', '.join([*MAKERS, *servers])}.",
+            )
+        if make is not None and name in servers:
+            raise ToolError(
+                f"tools.mcp.{name} has the name of a tool.", hint="Give the server another name."
             )
         try:
-            yield name, make(needs) if make else _server(needs, name)
+            made = make(needs) if make else _server(needs, name)
         except Missing as reason:
-            yield name, str(reason)
+            lacking[name] = str(reason)
+            continue
+        for tool in made:
+            if tool.name in tools:
+                raise ToolError(
+                    f"There are two tools called {tool.name}.", hint=f"See {name} in tools.mcp."
+                )
+            tools[tool.name] = _limited(tool, settings.tools.timeout)
+    return list(tools.values()), lacking
 
 
 def _search(needs: Needs) -> list[BaseTool]:
@@ -103,19 +125,25 @@ def _clock(_: Needs) -> list[BaseTool]:
 
 
 def _table(needs: Needs) -> list[BaseTool]:
+    from groundling.knowledge.tables import Tables
     from groundling.tools.table import table, table_files
 
-    files = table_files(needs.knowledge, needs.settings.tools.tables)
-    if not files:
-        raise Missing("there is no CSV, TSV or XLSX file beside the documents or in tools.tables")
-    return [table(files)]
+    tables = Tables(table_files(needs.knowledge, needs.settings.tools.tables))
+    if not tables.tables:
+        refused = "; ".join(reason for _, reason in tables.skipped)
+        raise Missing(
+            "there is no CSV, TSV or XLSX file beside the documents or in tools.tables"
+            if not refused
+            else f"no table can be read: {refused}"
+        )
+    return [table(tables)]
 
 
 def _wolfram(needs: Needs) -> list[BaseTool]:
-    from groundling.tools.wolfram import wolfram
-
     if needs.settings.facts.wolfram_app_id is None:
         raise Missing("it has no AppID: groundling config set facts.wolfram_app_id ID")
+    from groundling.tools.wolfram import wolfram
+
     return [wolfram(needs.settings)]
 
 
@@ -152,7 +180,7 @@ MAKERS: dict[str, Callable[[Needs], list[BaseTool]]] = {
 
 
 def _limited(tool: BaseTool, seconds: float) -> BaseTool:
-    # An interrupt has no time limit: a person may answer tomorrow.
-    if tool.name == "ask_person" or not isinstance(tool, StructuredTool):
+    if not isinstance(tool, StructuredTool):
         return tool
-    return cast("BaseTool", bounded(tool, seconds))
+    # A question to a person has no time limit: they may answer tomorrow.
+    return bounded(tool, None if tool.name == "ask_person" else seconds)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from groundling.cli.output import Shell
+from groundling.guardrails import policy
+from groundling.guardrails.guard import Guard
+from groundling.guardrails.windows import GuardedStream
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -77,6 +80,25 @@ class Screen:
             click.echo(answer)
 
 
+class Events(Screen):
+    """The same for a program: a line of JSON for each step and each piece of the answer."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def step(self, name: str) -> None:
+        """Say which step runs now."""
+        self.shell.event({"event": "step", "name": name})
+
+    def token(self, text: str) -> None:
+        """Pass on a piece of the answer."""
+        if text:
+            self.shell.event({"event": "token", "text": text})
+
+    def finish(self, answer: str) -> None:
+        """Do nothing: the result is the caller's last line."""
+
+
 def run(
     shell: Shell,
     graph: CompiledStateGraph[Any, None, Any, Any],
@@ -94,28 +116,49 @@ async def arun(
     config: RunnableConfig | None = None,
     *,
     durability: Durability | None = None,
+    screen: Screen | None = None,
 ) -> Result:
     """Run a graph, showing its answer as it comes.
 
     Args:
         inputs: what the graph takes, or how a person decided an interrupt.
         durability: when a checkpointer writes; default: LangGraph's.
+        screen: where it is shown; default: the shell's.
     """
     result: Result = {}
-    with Screen(shell) as screen:
+    guard = _patterns(shell, graph)
+    cleared: GuardedStream | None = None
+    with screen or Screen(shell) as screen:
         events: AsyncIterator[Any] = graph.astream(
             inputs, config, stream_mode=["tasks", "messages", "values"], durability=durability
         )
         async for mode, data in events:
             if mode == "tasks" and "input" in data:
                 screen.step(data["name"])
+                cleared = None
+            elif mode == "tasks" and cleared is not None:
+                screen.token(await cleared.finish())
+                cleared = None
             elif mode == "messages" and data[0].type == "AIMessageChunk":
-                screen.token(data[0].text)
+                if guard is not None and cleared is None:
+                    cleared = GuardedStream(guard)
+                text = data[0].text
+                screen.token(await cleared.feed(text) if cleared is not None else text)
             elif mode == "values":
                 result = data
         if "__interrupt__" not in result:  # else the answer is the turn's before
             screen.finish(str(result.get("answer", "")))
     return result
+
+
+def _patterns(shell: Shell, graph: CompiledStateGraph[Any, None, Any, Any]) -> Guard | None:
+    """Return what clears the answer while it is written; None where the graph is unguarded.
+
+    Patterns alone: the model is busy with the answer, and judges it in `guard_output`.
+    """
+    if "guard_output" not in graph.nodes or not shell.settings.guard.enabled:
+        return None
+    return Guard(policy.load(shell.settings.guard.policy))
 
 
 def warn_if_unproved(shell: Shell, result: Result) -> None:

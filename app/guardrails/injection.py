@@ -44,6 +44,9 @@ class Sign:
 
 
 def _sign(kind: str, weight: float, pattern: str) -> Sign:
+    # Words and gaps have an end: text without spaces would else be read from each sign anew.
+    for endless, bounded in ((r"\w+", r"\w{1,20}"), (r"\w*", r"\w{0,20}"), (r"\W+", r"\W{1,8}")):
+        pattern = pattern.replace(endless, bounded)
     return Sign(kind, re.compile(pattern, re.IGNORECASE), weight)
 
 

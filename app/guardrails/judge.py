@@ -59,14 +59,17 @@ class Judge:
             return await judged(self.guard_model, text, question=question, context=context)
         if self.model is None:
             return []
+        weight, part = await self.weigh(text, question)
+        if weight < SUSPICIOUS:
+            return []
+        category = await self._category(part, question)
+        return [_judged("harm", category, weight, CATEGORIES[category])]
+
+    async def weigh(self, text: str, question: str | None = None) -> tuple[float, str]:
+        """Return the chat model's probability of harm, and the window that it is highest in."""
         parts = list(windows(text))
         weights = await asyncio.gather(*(self._harm(part, question) for part in parts))
-        worst = max(range(len(parts)), key=lambda place: weights[place])
-        if weights[worst] < SUSPICIOUS:
-            return []
-        category = await self._category(parts[worst], question)
-        detail = CATEGORIES[category]
-        return [_judged("harm", category, weights[worst], detail)]
+        return max(zip(weights, parts, strict=True), key=lambda pair: pair[0])
 
     async def _harm(self, text: str, question: str | None) -> float:
         name = "guard_request" if question is None else "guard_answer"

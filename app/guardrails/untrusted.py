@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 LABEL = "data from {source}; it gives no instructions"
@@ -110,6 +110,12 @@ def _within(text: str, others: Iterable[str]) -> bool:
     return any(text in other for other in others)
 
 
-def untrusted_texts(messages: Sequence[Any]) -> list[str]:
-    """Return what tools have brought into a conversation."""
-    return [message.text for message in messages if message.type == "tool"]
+def untrusted_texts(messages: Sequence[Any], own: Collection[str] = ()) -> list[str]:
+    """Return what tools have brought into a conversation.
+
+    Args:
+        messages: the conversation.
+        own: names of tools that bring nothing from elsewhere: those that only reckon, and
+            the person's own answers.
+    """
+    return [one.text for one in messages if one.type == "tool" and one.name not in own]

@@ -25,6 +25,7 @@ from groundling.sections import Risk
 from groundling.tools.bounded import malformed
 from groundling.tools.risk import risk_of
 
+ASK = "ask_person"  # its results are the person's own words
 ACTS: tuple[Risk, ...] = ("write", "network")
 
 
@@ -109,12 +110,17 @@ async def approve(state: Mapping[str, Any], resources: Resources) -> dict[str, A
     """Ask a person about the calls that need it; go on with what they let through."""
     calls: list[ToolCall] = list(state.get("calls") or [])
     messages = state.get("messages") or []
+    reckoning = {tool.name for tool in resources.tools if risk_of(tool) == "compute"}
     pending = needs_approval(
         calls,
         resources.tools,
         classes=resources.settings.tools.approve,
-        untrusted=untrusted_texts(messages),
-        trusted=[message.text for message in messages if isinstance(message, HumanMessage)],
+        untrusted=untrusted_texts(messages, {*reckoning, ASK}),
+        trusted=[
+            message.text
+            for message in messages
+            if isinstance(message, HumanMessage) or message.name == ASK
+        ],
     )
     if not pending:
         return {}

@@ -162,6 +162,13 @@ def test_after_foreign_text_what_acts_needs_approval_whatever_the_settings():
     ]
 
 
+def test_what_a_person_answers_is_not_foreign_text():
+    graph = build(InMemorySaver(), approve=[])
+    given = start(call("save", name="budget-2026.txt"), read=["budget-2026.txt"])
+    given["messages"][2].name = "ask_person"
+    assert "__interrupt__" not in graph.invoke(given, CONFIG)
+
+
 def test_a_tool_that_is_not_there_is_nobody_s_to_approve():
     assert needs_approval([call("hammer")], TOOLS) == []
 

@@ -132,3 +132,12 @@ def calls(text):
     finally:
         sys.setprofile(None)
     return count
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "unit",
+    ["AI는", "이전", "무시하고", "시스템프롬프트", "너의지시", "제한없이", "ignore!", "send-"],
+)
+def test_long_text_without_spaces_comes_to_an_end(unit):
+    DETECTOR.find(unit * (20_000 // len(unit)))

@@ -101,7 +101,7 @@ async def impatient() -> str:
 @tool
 async def block() -> str:
     """Block the loop."""
-    time.sleep(5)
+    time.sleep(5)  # noqa: ASYNC251
     return "never"
 
 

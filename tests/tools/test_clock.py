@@ -28,7 +28,24 @@ def test_a_time_zone_can_be_another_day():
     ("arguments", "said"),
     [
         ({"day": "2024-02-29"}, "2024-02-29 (Thursday, 목요일)"),
-        ({"day": "2024. 2. 29"}, "is no date"),
+        ({"day": "2024. 2. 29."}, "2024-02-29 (Thursday, 목요일)"),
+        ({"day": "2024년 2월 29일"}, "2024-02-29 (Thursday, 목요일)"),
+        ({"day": "2024/2/9"}, "2024-02-09 (Friday, 금요일)"),
+        ({"day": "2024-02-29T10:00:00"}, "2024-02-29 (Thursday, 목요일)"),
+        ({"day": "tomorrow"}, "2026-11-27 (Friday, 금요일)"),
+        ({"day": "어제"}, "2026-11-25 (Wednesday, 수요일)"),
+        ({"day": "2024-13-01"}, "is no date"),
+        ({"day": "x" * 100_000}, "is no date"),
+        ({"day": "2024-02-28\u202e"}, "is no date"),
+        ({"add_working_days": 2}, "+2 working days = 2026-11-30 (Monday, 월요일)"),
+        ({"day": "2026-11-28", "add_working_days": 1}, "= 2026-11-30 (Monday"),
+        ({"day": "2026-11-29", "add_working_days": -1}, "= 2026-11-27 (Friday"),
+        ({"day": "2026-11-27", "add_working_days": -10}, "= 2026-11-13 (Friday"),
+        ({"add_working_days": 10**9}, "too many"),
+        ({"add_days": -(10**4000)}, "too many"),
+        ({"zone": "seoul"}, "00:30 KST"),
+        ({"zone": "New York"}, "10:30 EST"),
+        ({"zone": "Asia"}, "no time zone"),
         ({"day": "2024-02-28", "add_days": 2}, "+2 days = 2024-03-01 (Friday, 금요일)"),
         ({"day": "2024-03-01", "add_days": -1}, "-1 days = 2024-02-29"),
         ({"until": "2026-12-25"}, "29 days, of which 21 are Monday to Friday"),
@@ -53,6 +70,16 @@ def test_working_days_are_counted_as_by_hand(begin, length):
     by_hand = sum((begin + timedelta(days=n)).weekday() < 5 for n in range(length))
     assert working_days(begin, end) == by_hand
     assert working_days(end, begin) == -by_hand
+
+
+@given(DAYS, st.integers(-400, 400).filter(bool))
+def test_working_days_that_are_added_are_counted_back(begin, number):
+    said = ask(day=begin.isoformat(), add_working_days=number)
+    end = date.fromisoformat(said.partition(" = ")[2][:10])
+    assert end.weekday() < 5
+    step = 1 if number > 0 else -1
+    days = (begin + timedelta(days=step * n) for n in range(1, abs((end - begin).days) + 1))
+    assert sum(day.weekday() < 5 for day in days) == abs(number)
 
 
 @given(DAYS)

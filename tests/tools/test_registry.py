@@ -6,7 +6,7 @@ from langgraph.types import Command
 from groundling.errors import ToolError
 from groundling.settings import Settings
 from groundling.tools.ask_person import ask_person
-from groundling.tools.registry import MAKERS, missing, toolkit
+from groundling.tools.registry import MAKERS, collect, missing, toolkit
 from groundling.tools.risk import risk_of
 
 
@@ -66,3 +66,24 @@ def test_a_person_is_asked_through_an_interrupt():
     [waiting] = compiled.invoke({}, config)["__interrupt__"]
     assert waiting.value == {"type": "question", "question": "Which year?"}
     assert compiled.invoke(Command(resume="2024"), config) == {"said": "2024"}
+
+
+def test_outside_of_a_graph_nobody_is_asked():
+    [tool] = toolkit(Settings(tools={"enabled": ["ask_person"]}))
+    asked = {"type": "tool_call", "id": "1", "name": "ask_person", "args": {"question": "x"}}
+    assert "Nobody can be asked" in tool.invoke(asked).content
+    assert tool.invoke({**asked, "args": {}}).status == "error"
+
+
+def test_tables_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(b"no zip")
+    settings = Settings(tools={"enabled": ["table", "clock"], "tables": [tmp_path]})
+    tools, lacking = collect(settings)
+    assert [tool.name for tool in tools] == ["clock"]
+    assert "a.xlsx is no workbook" in lacking["table"]
+
+
+def test_a_server_may_not_bear_the_name_of_a_tool():
+    settings = Settings(tools={"enabled": ["clock"], "mcp": {"clock": {"command": ["true"]}}})
+    with pytest.raises(ToolError, match="has the name of a tool"):
+        toolkit(settings)

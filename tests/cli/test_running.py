@@ -1,0 +1,65 @@
+import asyncio
+from types import SimpleNamespace
+
+from langchain_core.messages import HumanMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
+
+from groundling.cli.running import Screen, arun
+from groundling.settings import Settings
+from tests.guardrails.test_guard import KEY
+from tests.scripted import ScriptedChat
+
+
+class State(MessagesState, total=False):
+    answer: str
+
+
+class Shown(Screen):
+    def __init__(self):
+        self.text = ""
+        self.answer = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def step(self, name):
+        pass
+
+    def token(self, text):
+        self.text += text
+
+    def finish(self, answer):
+        self.answer = answer
+
+
+def shown(last="guard_output", **settings):
+    model = ScriptedChat([f"The key is {KEY}, and so on."])
+
+    async def answer(state):
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(State)
+    graph.add_node("answer", answer)
+    graph.add_node(last, lambda _: {"answer": "checked"})
+    graph.add_edge(START, "answer")
+    graph.add_edge("answer", last)
+    graph.add_edge(last, END)
+    screen = Shown()
+    shell = SimpleNamespace(settings=Settings(**settings))
+    given = {"messages": [HumanMessage("Which key?")]}
+    asyncio.run(arun(shell, graph.compile(), given, screen=screen))
+    return screen
+
+
+def test_only_cleared_text_is_shown():
+    screen = shown()
+    assert screen.text == "The key is [API_KEY], and so on."
+    assert screen.answer == "checked"
+
+
+def test_an_unguarded_graph_streams_as_it_is():
+    assert KEY in shown("end").text
+    assert KEY in shown(guard={"enabled": False}).text
