@@ -24,7 +24,8 @@ from pydantic import ValidationError
 from groundling.errors import GroundlingError
 
 LONGEST = 8_000  # characters of a result
-_GRACE = 2.0  # seconds that a cancelled coroutine has for tidying up
+_GRACE = 2.0  # seconds that a coroutine that is given up has for saying so itself
+_TIDYING = 15.0  # seconds that it has, unwatched, for tidying up
 Result = TypeVar("Result")
 
 
@@ -51,9 +52,7 @@ def bounded(tool: StructuredTool, seconds: float | None, most: int = LONGEST) ->
             started = in_thread(functools.partial(function, *args, **kwargs))
             patience = seconds
         else:
-            started = in_thread(
-                functools.partial(_alone, functools.partial(acall, *args, **kwargs))
-            )
+            started = in_thread(functools.partial(alone, functools.partial(acall, *args, **kwargs)))
             patience = None if seconds is None else seconds + _GRACE
         try:
             return shorten(started.result(timeout=patience))
@@ -155,9 +154,18 @@ async def threaded(function: Callable[[], Result]) -> Result:
     return await asyncio.wrap_future(in_thread(function))
 
 
-def _alone(coroutine: Callable[[], Awaitable[Result]]) -> Result:
+def alone(coroutine: Callable[[], Awaitable[Result]]) -> Result:
+    """Run a coroutine in a loop of its own, and let what it has begun come to its end."""
+
     async def wait() -> Result:
-        return await coroutine()
+        try:
+            return await coroutine()
+        finally:
+            # A client that is still connecting ends the process that it started only if its
+            # tasks are not cancelled together with the loop.
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            if others:
+                await asyncio.wait(others, timeout=_TIDYING)
 
     return asyncio.run(wait())
 

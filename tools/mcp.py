@@ -10,12 +10,12 @@ seen.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -27,7 +27,7 @@ from groundling.egress import announce
 from groundling.errors import ToolError
 from groundling.knowledge.table_names import free
 from groundling.sections import McpServer, Risk
-from groundling.tools.bounded import cut, in_thread
+from groundling.tools.bounded import alone, cut, in_thread
 from groundling.tools.risk import with_risk
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[^A-Za-z0-9_]+")
 _LONGEST_NAME = 60
 _LONGEST = 1_000  # characters of a description
-_GRACE = 5.0  # seconds in which a server that is given up may end
+_GRACE = 2.0  # seconds that a server that is given up has for ending
 
 
 def mcp_tools(settings: Settings, name: str) -> list[BaseTool]:
@@ -48,15 +48,16 @@ def mcp_tools(settings: Settings, name: str) -> list[BaseTool]:
     """
     server = settings.tools.mcp[name]
     seconds = settings.tools.timeout
-    target = _target(name, server)
 
-    async def listed() -> list[BaseTool]:
+    async def listed() -> list[tuple[Any, BaseTool]]:
         # Cancelled in time, it stops the process that it started.
-        async with asyncio.timeout(seconds), _adapter(target) as adapter:
-            return cast("list[BaseTool]", await adapter.list_tools())
+        async with asyncio.timeout(seconds), _connected(name, server) as client:
+            return [(one, await _adapted(one, client)) for one in await client.list_tools()]
 
     try:
-        tools = in_thread(lambda: asyncio.run(listed())).result(timeout=seconds + _GRACE)
+        found = in_thread(lambda: alone(listed)).result(timeout=seconds + _GRACE)
+    except ToolError:
+        raise
     except TimeoutError as error:
         raise ToolError(
             f"The server of tools {name} did not answer within {seconds:g} s.",
@@ -67,18 +68,55 @@ def mcp_tools(settings: Settings, name: str) -> list[BaseTool]:
             f"The server of tools {name} cannot be used: {type(error).__name__}: {error}",
             hint=f"See tools.mcp.{name} in config.toml; started by hand, it says more.",
         ) from error
-    named: list[BaseTool] = []
-    for tool in tools:
+    tools: list[BaseTool] = []
+    for remote, tool in found:
         plain = _NAME.sub("_", f"{name}_{tool.name}")[:_LONGEST_NAME]
-        named.append(_named(tool, free(plain, [other.name for other in named]), server))
-    return named
+        plain = free(plain, [other.name for other in tools])
+        call = _call(name, server, remote)
+        annotations = ((tool.metadata or {}).get("mcp") or {}).get("tool") or {}
+        reads = (annotations.get("annotations") or annotations).get("read_only_hint") is True
+        changes = {"name": plain, "description": _visible(tool.description), "coroutine": call}
+        risk: Risk = "read" if reads and server.url is None else server.risk
+        tools.append(with_risk(tool.model_copy(update=changes), risk))
+    return tools
 
 
-def _adapter(target: Any) -> Any:
+def _call(name: str, server: McpServer, remote: Any) -> Callable[..., Awaitable[Any]]:
+    """Return what calls a tool and answers with text alone.
+
+    Each call has a client of its own: a client belongs to one event loop.
+    """
+
+    async def call(**arguments: Any) -> Any:
+        async with _connected(name, server) as client:
+            tool = await _adapted(remote, client)
+            assert tool.coroutine is not None
+            content, artifact = await tool.coroutine(**arguments)
+        blocks = [block for block in content if isinstance(block, dict)]
+        texts = [str(block["text"]) for block in blocks if "text" in block]
+        others = len(content) - len(texts)
+        texts += [f"[{others} parts that are no text]"] if others else []
+        return "\n".join(texts), artifact
+
+    return call
+
+
+@asynccontextmanager
+async def _connected(name: str, server: McpServer) -> AsyncIterator[Any]:
+    target = _target(name, server)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LangChainBetaWarning)
         from langchain.mcp import MCPAdapter
-    return MCPAdapter(target)
+    if server.url is not None:
+        announce(urlsplit(server.url).hostname or "", "mcp")
+    async with MCPAdapter(target) as adapter:
+        yield adapter.client
+
+
+async def _adapted(remote: Any, client: Any) -> StructuredTool:
+    from langchain.mcp import as_langchain_tool
+
+    return cast("StructuredTool", await as_langchain_tool(remote, client))
 
 
 def _target(name: str, server: McpServer) -> Any:
@@ -94,7 +132,6 @@ def _target(name: str, server: McpServer) -> Any:
             "Servers of tools need the extra mcp.", hint='pip install "groundling[mcp]"'
         ) from error
     if server.url is not None:
-        announce(urlsplit(server.url).hostname or "", "mcp")
         return server.url
     program, *arguments = server.command
     return StdioTransport(
@@ -106,37 +143,7 @@ def _target(name: str, server: McpServer) -> Any:
     )
 
 
-def _named(tool: BaseTool, name: str, server: McpServer) -> BaseTool:
-    annotations = ((tool.metadata or {}).get("mcp") or {}).get("tool") or {}
-    reads = (annotations.get("annotations") or annotations).get("read_only_hint") is True
-    risk: Risk = "read" if reads and server.url is None else server.risk
-    changes: dict[str, Any] = {"name": name, "description": _visible(tool.description)}
-    if isinstance(tool, StructuredTool) and tool.coroutine is not None:
-        changes["coroutine"] = _as_text(tool.coroutine, urlsplit(server.url or "").hostname)
-    return with_risk(tool.model_copy(update=changes), risk)
-
-
 def _visible(text: str) -> str:
     """Return a description as a person would see it, and no longer than one should be."""
     plain = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
     return cut(plain.strip(), _LONGEST) if plain.strip() else "No description."
-
-
-def _as_text(call: Callable[..., Awaitable[Any]], host: str | None) -> Callable[..., Any]:
-    """Have a tool answer with text alone, and say which other machine it calls."""
-
-    @functools.wraps(call)
-    async def told(*args: Any, **kwargs: Any) -> Any:
-        if host is not None:
-            announce(host, "mcp")
-        result = await call(*args, **kwargs)
-        content, artifact = result if isinstance(result, tuple) else (result, None)
-        if isinstance(content, list):
-            blocks = [block for block in content if isinstance(block, dict)]
-            texts = [str(block["text"]) for block in blocks if "text" in block]
-            others = len(content) - len(texts)
-            texts += [f"[{others} parts that are no text]"] if others else []
-            content = "\n".join(texts)
-        return (content, artifact) if isinstance(result, tuple) else content
-
-    return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from langgraph.types import Command
 from groundling.graphs import toolbox
 from groundling.graphs.nodes.deciding import relevant
 from groundling.graphs.resources import Resources
+from groundling.models.chat import ChatLlama
 from groundling.sections import ToolSettings
 from groundling.settings import Settings
 from groundling.tools.ask_person import ask_person
@@ -245,3 +247,14 @@ def test_relevant_keeps_order_and_number(question: str, most: int, texts: list[s
 def test_relevant_goes_by_rare_words() -> None:
     kept = relevant(TOOLS, "please send this text", 1)
     assert kept == [TOOLS[3]]
+
+
+@pytest.mark.model
+def test_a_real_model_makes_well_formed_calls(smollm2: Path) -> None:
+    chat = ChatLlama(model=str(smollm2), context=2048, max_tokens=60)
+    settings = Settings(tools=ToolSettings(rounds=1))
+    tools = [with_risk(add, "compute")]
+    built = toolbox.build(Resources(settings, model=chat, tools=tools))
+    result = built.invoke({"question": "Add 2 and 3, please."})
+    assert result["answer"]
+    assert all(step["outcome"] == "done" for step in result["steps"])

@@ -13,7 +13,7 @@ if "fail" in sys.argv:
 if "hang" in sys.argv:
     time.sleep(60)
 
-from fastmcp import FastMCP  # noqa: E402
+from fastmcp import FastMCP
 
 mcp = FastMCP("notes")
 
