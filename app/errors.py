@@ -27,7 +27,8 @@
     ├── MemoriesError               12   threads or memories cannot be found, stored or read
     │   ├── UnknownThread
     │   └── UnknownMemory
-    └── ToolError                   13   a tool is not there, wrongly configured or fails
+    ├── ToolError                   13   a tool is not there, wrongly configured or fails
+    └── WaitsForPerson              14   a run waits for an approval or an answer
 
 Exit code 2 is a usage error (from click) and 130 an interruption (Ctrl-C).
 
@@ -198,3 +199,9 @@ class ToolError(GroundlingError):
     """A tool is not there, is wrongly configured, or fails."""
 
     exit_code = 13
+
+
+class WaitsForPerson(GroundlingError):
+    """A run waits for a person, and nobody is there to be asked; it can be resumed."""
+
+    exit_code = 14

@@ -166,7 +166,7 @@ class ToolSettings(Section):
     )
     timeout: float = Field(30.0, gt=0.0, description="seconds for one call")
     rounds: int = Field(6, ge=1, le=50, description="times that a run may call tools")
-    relevant: int = Field(4, ge=1, le=20, description="tools shown to the model at once")
+    relevant: int = Field(8, ge=1, le=20, description="tools shown to the model at once")
     approve: list[Risk] = Field(
         default=["write", "network"],
         description="classes of tools whose calls a person must approve",

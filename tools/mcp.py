@@ -10,8 +10,10 @@ seen.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import re
+import sys
 import unicodedata
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -104,9 +106,12 @@ def _call(name: str, server: McpServer, remote: Any) -> Callable[..., Awaitable[
 @asynccontextmanager
 async def _connected(name: str, server: McpServer) -> AsyncIterator[Any]:
     target = _target(name, server)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LangChainBetaWarning)
-        from langchain.mcp import MCPAdapter
+    if "langchain.mcp" not in sys.modules:  # it warns when it is first imported
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LangChainBetaWarning)
+            importlib.import_module("langchain.mcp")
+    from langchain.mcp import MCPAdapter
+
     if server.url is not None:
         announce(urlsplit(server.url).hostname or "", "mcp")
     async with MCPAdapter(target) as adapter:

@@ -18,18 +18,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from groundling.cli.output import Shell
-from groundling.errors import GroundlingError
+from groundling.errors import WaitsForPerson
 
 if TYPE_CHECKING:
     from langgraph.types import Interrupt
 
 ALL = "all"
-
-
-class WaitsForPerson(GroundlingError):
-    """A run waits for a person, and nobody is there to be asked."""
-
-    exit_code = 14
 
 
 async def resolve_interrupts(

@@ -130,7 +130,7 @@ class Talk:
         try:
             result = await self._stoppable(self._run({"question": text}))
         except GroundlingError as error:
-            from groundling.cli.approving import WaitsForPerson
+            from groundling.errors import WaitsForPerson
 
             if isinstance(error, WaitsForPerson) or not sys.stdin.isatty():
                 raise

@@ -65,9 +65,10 @@ def run(
     groundling run chain:draft-critique-revise -i task="a note about our new hours"
     groundling run chain:./my-chain.toml -i topic=tea
     """
-    from groundling.cli.approving import WaitsForPerson, command, lines, pending
+    from groundling.cli.approving import command, lines, pending
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
     from groundling.cli.running import sources, warn_if_unproved
+    from groundling.errors import WaitsForPerson
 
     decided: dict[str, Any] | None = None
     if approve or reject or edit or answer is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,11 +27,9 @@ def tool() -> None:
 @pass_shell
 def list_(shell: Shell) -> None:
     """List the tools that are enabled, what they may do, and which lack something."""
-    from groundling.tools.registry import missing
     from groundling.tools.risk import risk_of
 
-    tools, resources = _opened(shell)
-    lacking = missing(shell.settings, knowledge=resources.documents)
+    tools, lacking = _collected(shell)
     approved = shell.settings.tools.approve
     rows = [
         {
@@ -83,15 +83,21 @@ def call(shell: Shell, name: str, arguments: tuple[str, ...]) -> int:
     import asyncio
 
     one = _find(shell, name)
-    asked = {"type": "tool_call", "id": "shell", "name": one.name, "args": parse(arguments)}
+    details = _schema(one).get("properties", {})
+    texts = {key for key, about in details.items() if about.get("type") == "string"}
+    asked = {"type": "tool_call", "id": "shell", "name": one.name, "args": parse(arguments, texts)}
     answer = asyncio.run(one.ainvoke(asked))
     failed = getattr(answer, "status", "success") == "error"
     shell.out({"tool": one.name, "error": failed, "result": answer.content}, [answer.text])
     return int(failed)
 
 
-def parse(pairs: tuple[str, ...]) -> dict[str, Any]:
+def parse(pairs: tuple[str, ...], texts: Collection[str] = ()) -> dict[str, Any]:
     """Read KEY=VALUE pairs; a value is JSON where it is some, else a text.
+
+    Args:
+        pairs: as they stand in the command.
+        texts: the keys whose values are texts, even where they look like numbers.
 
     Raises:
         click.UsageError: a pair has no equals sign.
@@ -101,31 +107,27 @@ def parse(pairs: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise click.UsageError(f"Arguments are KEY=VALUE, not {pair!r}.")
-        try:
-            given[key] = json.loads(value)
-        except ValueError:
-            given[key] = value
+        given[key] = value
+        if key not in texts:
+            with suppress(ValueError, RecursionError):
+                given[key] = json.loads(value)
     return given
 
 
-def _opened(shell: Shell) -> tuple[list[BaseTool], Any]:
+def _collected(shell: Shell) -> tuple[list[BaseTool], dict[str, str]]:
     from groundling.graphs.resources import Resources
-    from groundling.tools.registry import toolkit
+    from groundling.tools.registry import collect
 
-    resources = Resources(shell.settings)
-    documents = resources.documents
-    return toolkit(shell.settings, knowledge=documents), resources
+    return collect(shell.settings, knowledge=Resources(shell.settings).documents)
 
 
 def _find(shell: Shell, name: str) -> BaseTool:
     from groundling.errors import ToolError
-    from groundling.tools.registry import missing
 
-    tools, resources = _opened(shell)
+    tools, lacking = _collected(shell)
     for one in tools:
         if one.name == name:
             return one
-    lacking = missing(shell.settings, knowledge=resources.documents)
     if name in lacking:
         raise ToolError(f"The tool {name} cannot be used here: {lacking[name]}.")
     raise ToolError(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 from groundling.facts.claim import Background, CheckedClaim, Claim, settled
 from groundling.facts.expressions import (
@@ -31,6 +31,7 @@ ABOUT = re.compile(
     r"\b(?:about|approximately|approx|around|roughly|nearly|almost|some)\b|≈|≃|∼|~|약\s|대략|거의|정도|쯤",
     re.IGNORECASE,
 )
+SIGNS = "=≈≃∼~<>≤≥≠!"
 _RELATIONS = {
     "=": "=", "==": "=", "≈": "=", "≃": "=", "~=": "=", "∼": "=", "!=": "≠", "≠": "≠",
     "<": "<", ">": ">", "<=": "≤", "≤": "≤", ">=": "≥", "≥": "≥", "=>": "=",
@@ -58,6 +59,7 @@ class Stated:
     left: tuple[Token, ...]
     relation: str
     right: tuple[Token, ...]
+    by_verb: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def judge(claim: Claim) -> CheckedClaim | None:
     text = claim["text"]
     if len(text) > LONGEST:
         return None
-    found = [judged for link in links(text) if (judged := _judged(link, text)) is not None]
+    found = _judgements(text)
     if not found:
         return None
     decisive = next((one for one in found if not one.holds), found[-1])
@@ -102,6 +104,9 @@ def judge(claim: Claim) -> CheckedClaim | None:
     if decisive.number is not None and decisive.right is not None:
         number = decisive.number
         correction = text[: number.start] + decisive.right + text[number.end :]
+        # In a chain, what mends one link may break the next.
+        if not all(one.holds for one in _judgements(correction)):
+            correction = None
     return settled(
         claim,
         "SUPPORTED" if decisive.holds else "REFUTED",
@@ -113,6 +118,10 @@ def judge(claim: Claim) -> CheckedClaim | None:
     )
 
 
+def _judgements(text: str) -> list[Judgement]:
+    return [judged for link in links(text) if (judged := judge_link(link, text)) is not None]
+
+
 def links(text: str) -> list[Stated]:
     """Find the relations of a text that have arithmetic on at least one side.
 
@@ -121,6 +130,7 @@ def links(text: str) -> list[Stated]:
     found: list[Stated] = []
     run: list[list[Token]] = [[]]
     relations: list[str] = []
+    verbs: list[bool] = []
 
     def close() -> None:
         for place, relation in enumerate(relations):
@@ -132,9 +142,10 @@ def links(text: str) -> list[Stated]:
             if not _parses(right):
                 right = _prefix(run[place + 1])
             if left and right and (_works(left) or _works(right)):
-                found.append(Stated(left, relation, right))
+                found.append(Stated(left, relation, right, verbs[place]))
         run[:] = [[]]
         relations.clear()
+        verbs.clear()
 
     listed = list(tokens(_in_signs(text)))
     place = 0
@@ -144,6 +155,7 @@ def links(text: str) -> list[Stated]:
         if relation is not None:
             if run[-1]:
                 relations.append(relation)
+                verbs.append(token.kind == "word" or text[token.start] not in SIGNS)
                 run.append([])
             place += skipped
             continue
@@ -253,7 +265,13 @@ def _prefix(found: Sequence[Token]) -> tuple[Token, ...]:
     return ()
 
 
-def _judged(link: Stated, text: str) -> Judgement | None:
+def judge_link(link: Stated, text: str) -> Judgement | None:
+    """Compute both sides of a relation; None where one of them is no arithmetic.
+
+    Args:
+        link: its tokens.
+        text: what they were read from; words such as "about" in it widen the tolerance.
+    """
     try:
         left, right = compute(link.left), compute(link.right)
     except ArithmeticFault:
@@ -267,21 +285,30 @@ def _judged(link: Stated, text: str) -> Judgement | None:
         if computed is left and _plain(link.left) is not None and _plain(link.right) is None:
             computed = right
         return Judgement(holds, query, evidence, None, None, None)
-    about = ABOUT.search(text[max(0, link.left[0].start - 12) : link.right[-1].end + 8])
-    tolerance = _tolerance(number, computed, bool(about)) if number is not None else Decimal(0)
-    difference = abs(left.decimal() - right.decimal())
-    holds = left.exact == right.exact or difference <= tolerance * (1 + Decimal("1e-12"))
-    holds = holds or (
-        number is not None and not computed.exact.is_Integer and _cut(number, computed)
-    )
+    if link.by_verb and _is_range(link.left):
+        return None  # "Pages 10-12 are about 3"
+    exact = left.exact == right.exact
     if number is None:
-        return Judgement(holds, query, evidence, "0", None, None)
-    percent = any(
-        token.text == "%" for token in (link.right if number in link.right else link.left)
-    )
-    wanted = computed.decimal() * (100 if percent else 1)
-    return Judgement(
-        holds, query, evidence, f"{tolerance.normalize():f}", number, like(number.text, wanted)
+        return Judgement(exact, query, evidence, "0", None, None)
+    side = link.right if number in link.right else link.left
+    wanted = abs(computed.decimal()) * (100 if any(token.text == "%" for token in side) else 1)
+    stated = abs(Decimal(number.text.replace(",", "")))
+    same_sign = (left.decimal() < 0) == (right.decimal() < 0)
+    about = bool(ABOUT.search(text[max(0, link.left[0].start - 12) : link.right[-1].end + 8]))
+    tolerance = _tolerance(number, wanted, about)
+    near = abs(wanted - stated) <= tolerance if about else _shortened(number, stated, wanted)
+    right_one = like(number.text, wanted) if same_sign else None
+    if computed.decimal() < 0 and not same_sign:
+        right_one = f"-{like(number.text, wanted)}"
+    told = f"{tolerance.normalize():f}"
+    return Judgement(exact or (same_sign and near), query, evidence, told, number, right_one)
+
+
+def _is_range(found: Sequence[Token]) -> bool:
+    """Tell whether a hyphen stands between two numbers without a space."""
+    return any(
+        sign.text == "-" and before.end == sign.start and sign.end == after.start
+        for before, sign, after in zip(found, found[1:], found[2:], strict=False)
     )
 
 
@@ -293,27 +320,31 @@ def _plain(found: Sequence[Token]) -> Token | None:
     return None
 
 
-def _tolerance(number: Token, computed: Value, about: bool) -> Decimal:
+def _tolerance(number: Token, wanted: Decimal, about: bool) -> Decimal:
     text = number.text.replace(",", "")
     places = len(text.partition(".")[2])
     unit = Decimal(1).scaleb(-places)
     if about:
         zeros = len(text) - len(text.rstrip("0")) if "." not in text else 0
-        return max(unit.scaleb(zeros), abs(computed.decimal()) / 100)
-    # A whole number beside whole numbers is exact; a fraction may have been rounded to it.
-    if not places and computed.exact.is_Integer:
-        return Decimal(0)
-    return unit / 2
+        return max(unit.scaleb(zeros), wanted / 100)
+    return unit / 2 if places or wanted != wanted.to_integral_value() else Decimal(0)
 
 
-def _cut(number: Token, computed: Value) -> bool:
-    """Tell whether a number has the value's digits, without the last decimals."""
+def _shortened(number: Token, stated: Decimal, wanted: Decimal) -> bool:
+    """Tell whether a number is the value rounded to its last digit, or cut after its decimals.
+
+    Half is rounded up or to the even digit. A whole number that stands for another is wrong,
+    and so is a fraction that was cut to a whole number.
+    """
     places = len(number.text.partition(".")[2])
-    if not places or computed.exact.is_Integer:
+    if not places and wanted == wanted.to_integral_value():
+        return stated == wanted
+    ways = (ROUND_HALF_UP, ROUND_HALF_EVEN, *((ROUND_DOWN,) if places else ()))
+    last = Decimal(1).scaleb(-places)
+    try:
+        return any(stated == wanted.quantize(last, rounding=way) for way in ways)
+    except InvalidOperation:  # more digits than a number of this kind has
         return False
-    stated = abs(Decimal(number.text.replace(",", "")))
-    exact = abs(computed.decimal())
-    return stated == exact.quantize(Decimal(1).scaleb(-places), rounding=ROUND_DOWN)
 
 
 def _compared(left: Value, relation: str, right: Value) -> bool:
@@ -353,72 +384,3 @@ def _written(found: Sequence[Token]) -> str:
         )
         text += token.text if tight else f" {token.text}"
     return text.strip()
-
-
-def judge_equation(calculation: str, answer: str) -> Judgement | None:
-    """Compute a calculation and compare it with the answer that is stated for it.
-
-    Unlike `judge`, both sides are given, and each may be a single number.
-
-    A letter that stands for a number is no hindrance: both sides are computed for several
-    numbers in its place, and must agree for all of them (Schwartz 1980, doi:10.1145/322217.322225).
-
-    Returns:
-        What it comes to; None where one side is no arithmetic.
-    """
-    if len(calculation) + len(answer) > LONGEST:
-        return None
-    if solved := _SOLVED.fullmatch(answer):
-        return _judge_solution(calculation, *solved.groups())
-    letters = {match.group() for side in (calculation, answer) for match in _LETTER.finditer(side)}
-    if not letters:
-        return _judge_sides(calculation, answer)
-    judged = None
-    for step in range(_TRIALS):
-        values = {letter: f"({7 + 12 * step + 5 * n})" for n, letter in enumerate(sorted(letters))}
-        sides = [
-            _LETTER.sub(lambda match: values[match.group()], side)  # noqa: B023
-            for side in (calculation, answer)
-        ]
-        judged = _judge_sides(*sides)
-        if judged is None or not judged.holds:
-            break
-    if judged is None:
-        return None
-    # The numbers that were tried are nobody's claim.
-    return Judgement(judged.holds, f"{calculation} = {answer}", judged.evidence, None, None, None)
-
-
-def _judge_solution(equation: str, letter: str, number: str) -> Judgement | None:
-    """Tell whether a number solves an equation, to half of its last digit."""
-    left, _, right = equation.partition("=")
-    stated = Decimal(number.replace(",", ""))
-    half = Decimal(1).scaleb(-len(number.partition(".")[2])) / 2
-    differences = []
-    for value in (stated, stated - half, stated + half):
-        sides = [re.sub(rf"(?<![A-Za-z]){letter}(?![A-Za-z])", f"({value:f})", side)
-                 for side in (left, right)]  # fmt: skip
-        try:
-            differences.append(evaluate(sides[0]).decimal() - evaluate(sides[1]).decimal())
-        except ArithmeticFault:
-            return None
-    exact, below, above = differences
-    holds = exact == 0 or below * above < 0
-    evidence = f"for {letter} = {number}, the sides differ by {exact.normalize():f}"
-    return Judgement(holds, f"{equation}, {letter} = {number}", evidence, f"{half}", None, None)
-
-
-def _judge_sides(calculation: str, answer: str) -> Judgement | None:
-    sides = []
-    for side in (calculation, answer):
-        found = tuple(token for token in tokens(side) if token.kind != "word")
-        if any(token.kind in ("other", "relation") for token in found):
-            return None
-        sides.append(found)
-    return _judged(Stated(sides[0], "=", sides[1]), f"{calculation} = {answer}")
-
-
-# A letter alone; an x between two numbers is a sign.
-_LETTER = re.compile(r"(?<![A-Za-z'’])(?!x\s*[$€£₩]?\d)[a-df-z](?![A-Za-z'’])")
-_TRIALS = 3
-_SOLVED = re.compile(r"\s*([a-z])\s*=\s*(-?[\d,]*\.?\d+)\s*")

@@ -26,13 +26,14 @@ MOST_TOKENS = 400
 MOST_DIGITS = 60  # of a number
 DEEPEST = 40  # parentheses
 HIGHEST = 1_000  # exponents
-MOST_BITS = 20_000  # of a power
+MOST_BITS = 13_000  # of a power: Python writes numbers of up to 4,300 digits
 FACTORIAL = 400
+_STEEPEST = 10**15  # of a tangent, beside which there is a pole
 PRECISION = 40  # digits of what is not rational
 
 Kind = Literal["number", "sign", "function", "constant", "relation", "word", "other"]
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
+_NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,2}(?![\d.]))?"
 _TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<number>{_NUMBER})|(?P<relation>=>|<=|>=|==|!=|≠|≈|≃|~=|∼|=|≤|≥|<|>)"
     r"|(?P<sign>\*\*|[-+*/^()\[\]{}!%×÷−–∙·⋅√±²³])"
@@ -301,7 +302,8 @@ class _Parser:
 
 def _number(text: str) -> Any:
     digits = text.replace(",", "")
-    if len(digits) > MOST_DIGITS:
+    exponent = digits.lower().partition("e")[2]
+    if len(digits) > MOST_DIGITS or (exponent and abs(int(exponent)) > MOST_DIGITS):
         raise ArithmeticFault(f"A number has more than {MOST_DIGITS} digits.")
     return _sympy().Rational(digits)
 
@@ -378,7 +380,10 @@ def _applied(name: str, value: Any) -> Any:
         "cos": lambda: sympy.cos(number),
         "tan": lambda: sympy.tan(number),
     }
-    return _finite(made[name]().evalf(PRECISION) if name != "abs" else abs(value))
+    result = made[name]()
+    if name == "tan" and abs(result) > _STEEPEST:
+        raise ArithmeticFault("The tangent has no value there.")
+    return _finite(result if name == "abs" else result.evalf(PRECISION))
 
 
 def _root(value: Any) -> Any:

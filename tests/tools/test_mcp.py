@@ -10,15 +10,20 @@ import pytest
 from groundling.errors import ToolError
 from groundling.settings import Settings
 from groundling.tools.bounded import bounded
+from groundling.tools.mcp import mcp_tools
 from groundling.tools.registry import toolkit
 from groundling.tools.risk import risk_of
 
 SERVER = str(Path(__file__).parent / "mcp_server.py")
 
 
+def entry(key, value):
+    return {"command": [sys.executable, SERVER], "environment": {key: value}}
+
+
 def tools(*arguments, timeout=30, **server):
-    entry = {"command": [sys.executable, SERVER, *arguments]} | server
-    settings = Settings(tools={"enabled": ["notes"], "mcp": {"notes": entry}, "timeout": timeout})
+    notes = {"command": [sys.executable, SERVER, *arguments]} | server
+    settings = Settings(tools={"enabled": ["notes"], "mcp": {"notes": notes}, "timeout": timeout})
     return {tool.name: tool for tool in toolkit(settings)}
 
 
@@ -80,19 +85,27 @@ def test_a_server_that_hangs_is_given_up_and_ended(tmp_path):
 @pytest.mark.parametrize("way", ["function", "coroutine"])
 async def test_a_call_that_hangs_is_given_up_and_its_server_ended(tmp_path, way):
     pids = tmp_path / "pids"
-    write = bounded(tools(environment={"PIDS": str(pids)})["notes_write"], 1)
+    settings = Settings(tools={"mcp": {"notes": entry("PIDS", str(pids))}})
+    write = bounded(mcp_tools(settings, "notes")[1], 1)
     asked = {"type": "tool_call", "id": "1", "name": write.name, "args": {"text": "hang"}}
     answer = write.invoke(asked) if way == "function" else await write.ainvoke(asked)
     assert "did not answer within 1 s" in answer.content
     assert gone(pids)
 
 
-@pytest.mark.parametrize("entry", [{"command": []}, {"url": "http://127.0.0.1:9/mcp"}])
-def test_a_server_needs_a_command_or_an_address(entry):
+@pytest.mark.parametrize("wrong", [{"command": []}, {"url": "http://127.0.0.1:9/mcp"}])
+def test_a_server_needs_a_command_or_an_address(wrong):
     with pytest.raises(ToolError, match="either a command or a url"):
-        tools(**entry)
+        tools(**wrong)
 
 
 def test_a_server_that_nobody_runs():
     with pytest.raises(ToolError, match="notes cannot be used"):
         tools(command=[], url="http://127.0.0.1:9/mcp", timeout=20)
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastmcp.client.transports", None)
+    with pytest.raises(ToolError, match="need the extra mcp") as error:
+        tools()
+    assert "groundling[mcp]" in (error.value.hint or "")
