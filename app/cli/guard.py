@@ -30,7 +30,13 @@ def guard() -> None:
 
 @guard.command()
 @click.argument("text", required=False)
-@click.option("--rail", type=click.Choice(RAILS), default="input", show_default=True)
+@click.option(
+    "--rail",
+    type=click.Choice(RAILS),
+    default="input",
+    show_default=True,
+    help="Where the text stands.",
+)
 @click.option("-q", "--question", help="What the text answers, on the output rail.")
 @click.option("--policy", "file", type=click.Path(path_type=Path), help="Another policy file.")
 @click.option("--patterns", is_flag=True, help="Ask no model.")

@@ -26,6 +26,7 @@ SUFFIXES = (".csv", ".tsv", ".xlsx")
 MOST_BYTES = 50_000_000
 MOST_UNPACKED = 500_000_000
 MOST_COLUMNS = 200
+LONGEST_CELL = 131_072  # the csv module's own limit, which any code of a process may raise
 MOST_LINES = 1_048_576  # of a sheet: what Excel can hold, empty ones among them
 MOST_WALKED = 20_000_000  # cells of a sheet, empty ones among them
 Cell = str | int | float | None
@@ -123,6 +124,8 @@ def _read_lines(file: Path, text: str, delimiter: str) -> Iterator[Row]:
     try:
         # Not splitlines: a cell may hold a line or paragraph separator of Unicode.
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+            if any(len(cell) > LONGEST_CELL for cell in row):
+                raise DocumentError(f"{file} has a field larger than {LONGEST_CELL:,} characters.")
             yield [value(cell) for cell in row[:MOST_COLUMNS]]
     except csv.Error as error:
         raise DocumentError(f"{file} is no table: {error}") from error

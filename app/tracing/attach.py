@@ -69,6 +69,7 @@ def detach() -> None:
     """Stop recording; what was recorded is stored before this returns."""
     with _lock:
         _tracer.sink = None
+        _tracer.forget()
         while _writers:
             _writers.popitem()[1].close()
 

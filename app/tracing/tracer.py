@@ -94,6 +94,11 @@ class Tracer(BaseTracer):
     # which callbacks are wanted
 
     @property
+    def forget(self) -> None:
+        """Let go of runs that never ended: their program was stopped in the middle."""
+        for open_ in (self._runs, self._clocks, self._traces, self.order_map):
+            open_.clear()
+
     def _off(self) -> bool:
         return self.sink is None
 
