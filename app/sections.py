@@ -149,7 +149,7 @@ class McpServer(Section):
     """A server of tools that speaks the Model Context Protocol; by command or by address."""
 
     command: list[str] = Field(default_factory=list, description="a program and its arguments")
-    environment: dict[str, str] = Field(default_factory=dict, description="what it is given")
+    environment: dict[str, SecretStr] = Field(default_factory=dict, description="what it is given")
     url: str | None = Field(None, description="the address of a server that runs already")
     risk: Risk = Field(
         "network", description="what its tools may do, unless a tool says that it only reads"

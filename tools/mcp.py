@@ -142,7 +142,7 @@ def _target(name: str, server: McpServer) -> Any:
     return StdioTransport(
         program,
         arguments,
-        env=server.environment or None,
+        env={key: one.get_secret_value() for key, one in server.environment.items()} or None,
         keep_alive=False,
         log_file=Path(os.devnull),  # what it writes for its own log
     )

@@ -21,6 +21,7 @@ from groundling.facts.expressions import (
     Value,
     compute,
     evaluate,
+    in_signs,
     shown,
     tokens,
 )
@@ -46,7 +47,6 @@ _APPROXIMATE = {
 }  # fmt: skip
 _COMPARED = {"greater": ">", "larger": ">", "bigger": ">", "more": ">", "higher": ">",
              "less": "<", "smaller": "<", "lower": "<", "fewer": "<"}  # fmt: skip
-_KOREAN_PART = re.compile(r"(?<=\d)의\s*(?=[\d.,]+\s*(?:%|퍼센트|프로))")
 _KOREAN_COMPARED = re.compile(r"보다\s*(?:더\s*)?(크|많|높|작|적|낮)")
 _KOREAN_VERB = re.compile(r"(?<=[\d)%!²³])\s*(?:하면|이면|[은는이가])(?=[\s\d(,])")
 _KOREAN_SIGN = re.compile(r"(?<=\d)(?:에서|에|을|를)\s*(?=[\d.,]+)")
@@ -183,7 +183,7 @@ def _in_signs(text: str) -> str:
     def same(sign: str) -> object:
         return lambda match: sign + " " * (len(match.group()) - len(sign))
 
-    text = _KOREAN_PART.sub(same("*"), text)  # type: ignore[call-overload]
+    text = in_signs(text)
     text = _KOREAN_COMPARED.sub(_korean_order, text)
     return _KOREAN_VERB.sub(same("="), text)  # type: ignore[call-overload,no-any-return]
 

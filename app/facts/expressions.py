@@ -52,6 +52,7 @@ _WORDS = {
 _FUNCTIONS = {"sqrt", "log", "ln", "sin", "cos", "tan", "abs", "exp", "root"}
 _CONSTANTS = {"pi", "π", "e"}
 _FILLERS = {"by", "to"}
+_KOREAN_PART = re.compile(r"(?<=\d)의\s*(?=[\d.,]+\s*(?:%|퍼센트|프로))")
 
 
 class ArithmeticFault(FactError):
@@ -125,7 +126,7 @@ def evaluate(expression: str) -> Value:
     """
     if len(expression) > LONGEST:
         raise ArithmeticFault(f"The expression has more than {LONGEST:,} characters.")
-    found = [token for token in tokens(expression) if not _is_filler(token)]
+    found = [token for token in tokens(in_signs(expression)) if not _is_filler(token)]
     for token in found:
         if token.kind in ("word", "other", "relation"):
             raise ArithmeticFault(
@@ -133,6 +134,11 @@ def evaluate(expression: str) -> Value:
                 hint="Write numbers and signs only, such as 12 * (3 + 4) or 25% of 80.",
             )
     return compute(found)
+
+
+def in_signs(text: str) -> str:
+    """Write "80의 25%" with a sign; the text's length, and so all offsets, stay."""
+    return _KOREAN_PART.sub(lambda match: "*" + " " * (len(match.group()) - 1), text)
 
 
 def compute(found: Sequence[Token]) -> Value:

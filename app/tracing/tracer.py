@@ -91,14 +91,14 @@ class Tracer(BaseTracer):
         self._clocks: dict[UUID, _Clock] = {}
         self._traces: dict[UUID, list[UUID]] = {}
 
-    # which callbacks are wanted
-
-    @property
     def forget(self) -> None:
         """Let go of runs that never ended: their program was stopped in the middle."""
         for open_ in (self._runs, self._clocks, self._traces, self.order_map):
             open_.clear()
 
+    # which callbacks are wanted
+
+    @property
     def _off(self) -> bool:
         return self.sink is None
 
