@@ -208,7 +208,7 @@ async def refuse(state: State, resources: Resources) -> State:
 
 def rests_on_documents(state: State) -> bool:
     """Did a search, and no other tool, bring what the answer is written from?"""
-    others = any(step["tool"] != SEARCH for step in state["steps"])
+    others = any(step["tool"] != SEARCH and step["outcome"] == "done" for step in state["steps"])
     return bool(state["passages"]) and not others
 
 

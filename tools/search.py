@@ -34,7 +34,7 @@ def search(knowledge: Knowledge, passages: int = 3) -> StructuredTool:
     def look(
         query: Annotated[str, Field(description="what to look for, in a few words")],
     ) -> tuple[str, Found]:
-        """Search the person's own documents. Use it for facts about their work or company."""
+        """Search the person's own documents: rules, limits, dates and names of their work."""
         found = knowledge.search(query, k=passages)
         text = numbered(found) if found else NOTHING
         return text, {"passages": [passage.chunk_id for passage in found]}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from groundling.home import Home
 
 DECIDING = ("toolbox", "agent")  # graphs that may wait for a person
+READING = ("verify", "guard", "tasks")  # graphs whose input is a text, not a question
 
 
 @click.command(cls=Command)
@@ -27,7 +28,7 @@ DECIDING = ("toolbox", "agent")  # graphs that may wait for a person
     "inputs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An input of a chain; NAME=- reads it from stdin.",
+    help="An input of a chain, or of any graph; NAME=- reads it from stdin.",
 )
 @click.option("-k", "--knowledge", metavar="NAME", help="Knowledge base, for rag and agent.")
 @click.option("--state", metavar="JSON", help="The whole input, as JSON.")
@@ -54,7 +55,7 @@ def run(
     answer: str | None,
     events: bool,
 ) -> int:
-    """Run GRAPH: ask, rag, agent, or chain:NAME (groundling graph list).
+    """Run GRAPH: any name of groundling graph list, such as ask, agent or chain:NAME.
 
     A run that waits for a person ends with exit code 14 and says how it goes on.
 
@@ -64,6 +65,7 @@ def run(
     groundling run agent --thread ID --approve all
     groundling run chain:draft-critique-revise -i task="a note about our new hours"
     groundling run chain:./my-chain.toml -i topic=tea
+    groundling run tasks "Where is my parcel?" -i task=sentiment
     """
     from groundling.cli.approving import command, lines, pending
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
@@ -81,7 +83,7 @@ def run(
             "reason": reason,
             "answer": answer,
         }
-    given = {} if decided else parse_inputs(question, inputs, state)
+    given = {} if decided else parse_inputs(question, inputs, state, graph)
     if graph in DECIDING and thread is None:
         thread = uuid.uuid4().hex[:8]
     with open_home(shell, documents=graph == "rag" or knowledge is not None) as home:
@@ -180,8 +182,17 @@ def parse_edits(pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     return edits
 
 
-def parse_inputs(question: str | None, pairs: tuple[str, ...], state: str | None) -> dict[str, Any]:
+def parse_inputs(
+    question: str | None, pairs: tuple[str, ...], state: str | None, graph: str = "chain"
+) -> dict[str, Any]:
     """Put the graph's input together from the three ways of giving it.
+
+    Args:
+        question: the argument on the command line: the graph's question, or its text.
+        pairs: NAME=VALUE; a chain's inputs, or any key of another graph's state. A value that
+            is a JSON list, object, true or false is read as one.
+        state: the whole input as JSON; the others are added to it.
+        graph: which graph it is for.
 
     Raises:
         click.UsageError: none was given, or one is malformed.
@@ -195,13 +206,25 @@ def parse_inputs(question: str | None, pairs: tuple[str, ...], state: str | None
         if not isinstance(given, dict):
             raise click.UsageError("--state must be a JSON object.")
     if question is not None:
-        given["question"] = question
+        given["text" if graph in READING else "question"] = question
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise click.UsageError(f"--input takes NAME=VALUE, not {pair!r}.")
         text = sys.stdin.read() if value == "-" else value
-        given.setdefault("inputs", {})[name] = text
+        if graph.partition(":")[0] == "chain":
+            given.setdefault("inputs", {})[name] = text
+        else:
+            given[name] = _value(text)
     if not given:
         raise click.UsageError("Give a QUESTION, --input NAME=VALUE or --state JSON.")
     return given
+
+
+def _value(text: str) -> Any:
+    if text.lstrip()[:1] in ("[", "{") or text in ("true", "false"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text

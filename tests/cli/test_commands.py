@@ -152,6 +152,14 @@ def test_inputs_of_a_chain():
         "inputs": {"a": "1", "b": "x=y"},
     }
     assert parse_inputs(None, (), '{"question": "네?"}') == {"question": "네?"}
+    labels = ("task=classify", 'labels=["a", "b"]', "several=true", "note=[x")
+    assert parse_inputs("어디 있나요?", labels, None, "tasks") == {
+        "text": "어디 있나요?",
+        "task": "classify",
+        "labels": ["a", "b"],
+        "several": True,
+        "note": "[x",
+    }
     for wrong in ((None, (), None), (None, ("a",), None), (None, (), "[]"), (None, (), "{")):
         with pytest.raises(click.UsageError):
             parse_inputs(*wrong)
