@@ -20,7 +20,7 @@ GRAPHS = {
     "chat": "A conversation that is kept, within the model's context.",
     "toolbox": "A question to the model with tools, called by its decision.",
     "agent": "All of it: documents, tools and memory, guarded and checked.",
-    "tasks": "Classic tasks on a text: classify, entities, sentiment, summary, translation, …",
+    "tasks": "Classic tasks on a text, such as labels, names, summary and translation.",
     "verify": "The claims of a text, held against sources.",
     "guard": "A text, checked by the guard's policy.",
 }
