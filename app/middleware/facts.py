@@ -11,15 +11,13 @@ the state (`claims`) and in the message (`additional_kwargs["claims"]`, counted 
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from groundling.blocking import run_now
 from groundling.facts.checker import FactChecker, count
 from groundling.facts.claim import CheckedClaim, FactSource
 from groundling.facts.mending import Mending
@@ -92,7 +90,7 @@ class FactCheck(AgentMiddleware[FactCheckState, Any, Any]):
 
     def after_agent(self, state: FactCheckState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Check the answer, from synchronous code."""
-        return _run(self.aafter_agent(state, runtime))
+        return run_now(self.aafter_agent(state, runtime))
 
 
 def results(messages: Sequence[AnyMessage]) -> list[Passage]:
@@ -120,14 +118,3 @@ def _sources(model: BaseChatModel | None, knowledge: Knowledge | None) -> list[F
     from groundling.facts.units import UnitsSource
 
     return [ArithmeticSource(), UnitsSource(), KnowledgeSource(knowledge, model)]
-
-
-def _run(coroutine: Coroutine[Any, Any, dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Run a coroutine from a thread that may have an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(context.run, asyncio.run, coroutine).result()

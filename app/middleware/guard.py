@@ -13,10 +13,7 @@ under `guard`.
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypeVar
 
@@ -27,6 +24,7 @@ from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
+from groundling.blocking import run_now
 from groundling.guardrails import policy
 from groundling.guardrails.decision import Decision
 from groundling.guardrails.guard import Guard as Rails
@@ -91,7 +89,7 @@ class Guard(AgentMiddleware[GuardState]):
     @hook_config(can_jump_to=["end"])
     def before_agent(self, state: GuardState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Do the same from synchronous code."""
-        return _run(self.abefore_agent(state, runtime))
+        return run_now(self.abefore_agent(state, runtime))
 
     async def awrap_tool_call(
         self,
@@ -107,7 +105,7 @@ class Guard(AgentMiddleware[GuardState]):
         handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]],
     ) -> ToolMessage | Command[Any]:
         """Do the same from synchronous code."""
-        return _run(self._enclosed(handler(request)))
+        return run_now(self._enclosed(handler(request)))
 
     async def aafter_agent(self, state: GuardState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Check the answer, and replace it where the policy says so."""
@@ -125,7 +123,7 @@ class Guard(AgentMiddleware[GuardState]):
 
     def after_agent(self, state: GuardState, runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Do the same from synchronous code."""
-        return _run(self.aafter_agent(state, runtime))
+        return run_now(self.aafter_agent(state, runtime))
 
     async def _enclosed(self, result: ToolMessage | Command[Any]) -> ToolMessage | Command[Any]:
         if not isinstance(result, ToolMessage) or not result.text:
@@ -140,9 +138,3 @@ class Guard(AgentMiddleware[GuardState]):
 
 def _noted(decision: Decision) -> Decision:
     return {**decision, "text": ""}
-
-
-def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(context.run, asyncio.run, coroutine).result()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from groundling.blocking import run_now
 from groundling.graphs.resources import Resources
 
 Update = Mapping[str, Any]
@@ -31,7 +29,7 @@ class Node(Runnable[Any, Update]):
         self.name = getattr(step, "__name__", None)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:
-        return _run(self._call(input))
+        return run_now(self._call(input))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:
         return await self._call(input)
@@ -43,13 +41,3 @@ class Node(Runnable[Any, Update]):
 def node(step: Step, resources: Resources) -> Node:
     """Bind a step to its resources."""
     return Node(step, resources)
-
-
-def _run(coroutine: Coroutine[Any, Any, Update]) -> Update:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(context.run, asyncio.run, coroutine).result()
