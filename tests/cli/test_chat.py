@@ -128,6 +128,14 @@ def test_an_error_in_a_pipe_ends_with_its_code(talk):
     assert talk("b\n", model, "-c") == "Fine.\n"
 
 
+@pytest.fixture(autouse=True)
+def _obedient():
+    """Obey SIGINT also where a shell has started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Stopped(ScriptedChat):
     """A model whose person loses patience with its second answer."""
 
