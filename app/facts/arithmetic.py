@@ -285,8 +285,8 @@ def judge_link(link: Stated, text: str) -> Judgement | None:
         if computed is left and _plain(link.left) is not None and _plain(link.right) is None:
             computed = right
         return Judgement(holds, query, evidence, None, None, None)
-    if link.by_verb and _is_range(link.left):
-        return None  # "Pages 10-12 are about 3"
+    if link.by_verb and (_is_range(link.left) or _is_range(link.right)):
+        return None  # "Pages 10-12 are about 3", "Easter is 2026-04-05"
     exact = left.exact == right.exact
     if number is None:
         return Judgement(exact, query, evidence, "0", None, None)

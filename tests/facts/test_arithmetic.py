@@ -142,6 +142,7 @@ def test_claims(text, verdict, correction):
         "He is 5.", "The Thirty Years' War is 30 years.", "Room 204 is on floor 2.", "", "x = 5",
         "Open from 9-17.", "The year 2020 is over.", "010-1234-5678은 전화번호다.", "a" * 100_000,
         "1/2 " * 30_000, "버전 3.11은 3.10보다 새롭다.", "Pages 10-12 are about 3",
+        "The date 45 days after 3 March 2017 is 2026-06-03.",
     ],
 )  # fmt: skip
 @pytest.mark.timeout(20)
