@@ -113,24 +113,30 @@ async def decide(state: Acting, resources: Resources) -> Acting:
     tools = offered(state, resources)
     if not tools:
         return {"calls": [], "weights": {}}
-    weights = await choose(state, resources, tools)
-    if SEARCH in weights:
-        weights = await asyncio.to_thread(with_documents, weights, asked(state), resources)
-    best = max(weights, key=lambda option: weights[option])
-    if state.get("passages") and weights[best] < AFTER_SEARCH:
-        best = NONE
-    taken = [tool for tool in tools if best != NONE and weights[tool.name] >= ALSO]
-    if best != NONE and not taken:
-        taken = [tool for tool in tools if tool.name == best]
-    if any(tool.name == SEARCH for tool in taken):  # others may need what it finds
-        taken = [tool for tool in taken if tool.name == SEARCH]
+    needed, weights = await taken(state, resources, tools)
     calls: list[ToolCall] = []
-    for tool in taken:
+    for tool in needed:
         calls += await write(state, resources, tools, tool)
     update: Acting = {"calls": calls, "weights": weights}
     if calls:
         update["messages"] = [AIMessage("", tool_calls=calls)]
     return update
+
+
+async def taken(
+    state: Acting, resources: Resources, tools: Sequence[BaseTool]
+) -> tuple[list[BaseTool], dict[str, float]]:
+    """Return the tools that are needed next, and how all options were weighed."""
+    weights = await choose(state, resources, tools)
+    if SEARCH in weights:
+        weights = await asyncio.to_thread(with_documents, weights, asked(state), resources)
+    best = max(weights, key=lambda option: weights[option])
+    if best == NONE or (state.get("passages") and weights[best] < AFTER_SEARCH):
+        return [], weights
+    needed = [tool for tool in tools if tool.name == best or weights[tool.name] >= ALSO]
+    if any(tool.name == SEARCH for tool in needed):  # others may need what it finds
+        needed = [tool for tool in needed if tool.name == SEARCH]
+    return needed, weights
 
 
 def with_documents(
