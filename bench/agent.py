@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -170,21 +171,27 @@ async def ask(model: ChatLlama, case: Case, way: str) -> Outcome:
 
 
 async def gather(
-    model: ChatLlama, cases: Sequence[Case], ways: Sequence[str], at_once: int, minutes: float
-) -> list[Outcome]:
-    """Put the cases to all ways, so many at once; none is begun after so many minutes."""
+    model: ChatLlama, cases: Sequence[Case], ways: Sequence[str], at_once: int, minutes: float,
+    found: list[Outcome], keep: Callable[[], None],
+) -> None:  # fmt: skip
+    """Put the cases to all ways, so many at once; none is begun after so many minutes.
+
+    What is known stands in `found` and is kept after each case, so that a run which is
+    stopped has its table, too; only cases that all ways have done are in it.
+    """
     free, until = asyncio.Semaphore(at_once), time.monotonic() + 60 * minutes
 
-    async def one(case: Case) -> list[Outcome]:
+    async def one(case: Case) -> None:
         async with free:
             if time.monotonic() > until:
-                return []
+                return
             outcomes = [await ask(model, case, way) for way in ways]
             for each in outcomes:
                 click.echo(f"{each.id} {each.way}: {each.mistake or 'right'}"[:120], err=True)
-            return outcomes
+            found.extend(outcomes)
+            keep()
 
-    return [each for found in await asyncio.gather(*map(one, cases)) for each in found]
+    await asyncio.gather(*map(one, cases))
 
 
 def wilson(right: int, count: int) -> str:
@@ -225,13 +232,35 @@ def calls(
     ]
     random.Random(seed).shuffle(cases)  # whatever is done in time is a fair sample
     model = ChatLlama(model=name, max_tokens=400, temperature=0.0)
-    outcomes = asyncio.run(gather(model, cases, list(ways or WAYS), at_once, minutes))
+    outcomes: list[Outcome] = []
+
+    def keep() -> None:
+        if file:
+            table = tabled(outcomes, list(ways or WAYS), name, seed, at_once)
+            report = {"table": table.json(), "cases": [asdict(one) for one in outcomes]}
+            file.write_text(json.dumps(report, ensure_ascii=False, indent=2), "utf-8")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        asyncio.run(gather(model, cases, list(ways or WAYS), at_once, minutes, outcomes, keep))
+    except KeyboardInterrupt:
+        click.echo("Stopped; the table holds what was done.", err=True)
+    click.echo(tabled(outcomes, list(ways or WAYS), name, seed, at_once).text())
+
+
+def tabled(
+    outcomes: Sequence[Outcome], ways: Sequence[str], name: str, seed: int, at_once: int
+) -> Table:
+    """Sum up by group and way."""
     table = Table(
         f"BFCL v4, {Path(name).stem}, seed {seed}, temperature 0",
         ["", "cases", "right", "95 % interval", "valid", "seconds each"],
     )
     for group in ("simple", "parallel", "irrelevant"):
-        for way in ways or WAYS:
+        for way in ways:
             those = [one for one in outcomes if (one.group, one.way) == (group, way)]
             right, count = sum(not one.mistake for one in those), len(those)
             if not count:
@@ -241,11 +270,7 @@ def calls(
                 f"{group}, {way}", count, f"{right / count:.1%}", wilson(right, count),
                 f"{valid / count:.1%}", sum(one.seconds for one in those) / count / at_once,
             )  # fmt: skip
-    click.echo(table.text())
-    if file:
-        rows = [asdict(one) for one in outcomes]
-        report = {"table": table.json(), "cases": rows}
-        file.write_text(json.dumps(report, ensure_ascii=False, indent=2), "utf-8")
+    return table
 
 
 if __name__ == "__main__":
