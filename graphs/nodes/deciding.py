@@ -33,11 +33,10 @@ from groundling.models.prompts import Language, Prompt, language_of, prompt
 NONE = "none"
 MOST = 8  # calls that one reply may hold
 ALSO = 0.3  # weight from which another tool is called beside the likeliest
-AFTER_SEARCH = 0.7  # weight from which a tool is called although passages were found
+AFTER_SEARCH = 0.7  # weight that a tool needs once passages are found: most often they suffice
 # What the documents have of the question's words turns the weight of the search by this much,
 # from a half to one and a half; see docs/measurements.md.
 DOUBT = 0.5
-SURE = 0.65  # weight that a tool needs once passages are found: most often they suffice
 TRIES = 2  # of a tool that fails, in one turn
 CLOSED = ("done", "repeated", "rejected", "blocked")  # outcomes after which a tool is not offered
 SEARCH = "search"
@@ -132,8 +131,6 @@ async def taken(
     if SEARCH in weights:
         weights = await asyncio.to_thread(with_documents, weights, asked(state), resources)
     best = max(weights, key=lambda option: weights[option])
-    if state.get("passages") and weights[best] < SURE:
-        best = NONE
     if best == NONE or (state.get("passages") and weights[best] < AFTER_SEARCH):
         return [], weights
     needed = [tool for tool in tools if tool.name == best or weights[tool.name] >= ALSO]
