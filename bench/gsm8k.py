@@ -29,7 +29,8 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from bench.memory import wilson
 from groundling.evaluation.paired import paired
-from groundling.facts.expressions import ArithmeticFault, evaluate, shown
+from groundling.facts.exact import ArithmeticFault
+from groundling.facts.expressions import evaluate, shown
 from groundling.models.calling import prepare
 from groundling.models.chat import ChatLlama
 

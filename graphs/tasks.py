@@ -30,10 +30,10 @@ from groundling.graphs.nodes.tasks.classifying import classify, judge_sentiment
 from groundling.graphs.nodes.tasks.comparing import compare
 from groundling.graphs.nodes.tasks.condensing import summarize
 from groundling.graphs.nodes.tasks.entities import find_entities
-from groundling.graphs.nodes.tasks.pieces import fenced
 from groundling.graphs.nodes.tasks.state import Answer, Question, State, Task
 from groundling.graphs.nodes.tasks.translating import translate
 from groundling.graphs.resources import Resources
+from groundling.models.prompts import fenced
 
 Step = Literal[
     "classify",

@@ -14,17 +14,9 @@ from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, InvalidOperation
 
 from groundling.facts.claim import Background, CheckedClaim, Claim, settled
-from groundling.facts.expressions import (
-    LONGEST,
-    ArithmeticFault,
-    Token,
-    Value,
-    compute,
-    evaluate,
-    in_signs,
-    shown,
-    tokens,
-)
+from groundling.facts.exact import ArithmeticFault
+from groundling.facts.expressions import LONGEST, Value, compute, evaluate, shown
+from groundling.facts.tokens import Token, in_signs, tokens
 
 __all__ = ["ArithmeticFault", "ArithmeticSource", "Value", "evaluate", "judge"]
 
@@ -180,12 +172,9 @@ def links(text: str) -> list[Stated]:
 def _in_signs(text: str) -> str:
     """Write Korean wordings as signs of the same length, so that offsets stay."""
 
-    def same(sign: str) -> object:
-        return lambda match: sign + " " * (len(match.group()) - len(sign))
-
     text = in_signs(text)
     text = _KOREAN_COMPARED.sub(_korean_order, text)
-    return _KOREAN_VERB.sub(same("="), text)  # type: ignore[call-overload,no-any-return]
+    return _KOREAN_VERB.sub(lambda match: "=" + " " * (len(match.group()) - 1), text)
 
 
 def _korean_order(match: re.Match[str]) -> str:

@@ -6,7 +6,9 @@ import re
 from decimal import Decimal
 
 from groundling.facts.arithmetic import Judgement, Stated, judge_link
-from groundling.facts.expressions import LONGEST, ArithmeticFault, evaluate, tokens
+from groundling.facts.exact import ArithmeticFault
+from groundling.facts.expressions import LONGEST, evaluate
+from groundling.facts.tokens import tokens
 
 # A letter alone; an x between two numbers is a sign.
 _LETTER = re.compile(r"(?<![A-Za-z'’])(?!x\s*[$€£₩]?\d)[a-df-z](?![A-Za-z'’])")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
 
 from groundling.guardrails.decision import Reason
 from groundling.guardrails.harm import CATEGORIES
@@ -18,7 +19,7 @@ from groundling.guardrails.policy import Topics
 from groundling.knowledge.citations import SUPPORT, find_evidence, sentences
 from groundling.knowledge.passage import Passage
 from groundling.models.decide import decide
-from groundling.models.prompts import language_of, prompt
+from groundling.models.prompts import fenced, language_of, prompt
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -27,6 +28,7 @@ WINDOW = 2_000  # characters
 OVERLAP = 200
 MOST_WINDOWS = 12  # of longer texts, the beginning, the end and some between
 SUSPICIOUS = 0.1  # probability of harm from which its category is asked for
+CARRIED = 0.5  # probability from which passages carry a statement; not calibrated
 YES, NO = "yes", "no"
 
 
@@ -74,7 +76,7 @@ class Judge:
     async def _harm(self, text: str, question: str | None) -> float:
         name = "guard_request" if question is None else "guard_answer"
         used = prompt(name, language_of(text))
-        messages = used.messages(text=text, question=question or "")
+        messages = used.messages(text=fenced(text), question=fenced(question or ""))
         return await self._yes(messages, used.config)
 
     async def _category(self, text: str, question: str | None) -> str:
@@ -82,9 +84,8 @@ class Judge:
         used = prompt("guard_category", language_of(text))
         shown = text if question is None else f"{question}\n\n{text}"
         listed = "\n".join(f"{key}: {name}" for key, name in CATEGORIES.items())
-        weights = await decide(
-            self.model, used.messages(text=shown, categories=listed), list(CATEGORIES), used.config
-        )
+        messages = used.messages(text=fenced(shown), categories=listed)
+        weights = await decide(self.model, messages, list(CATEGORIES), used.config)
         return max(weights, key=lambda key: weights[key])
 
     async def topic(self, text: str, topics: Topics) -> list[Reason]:
@@ -104,7 +105,7 @@ class Judge:
 
     async def _about(self, text: str, topic: str) -> float:
         used = prompt("guard_topic", language_of(text))
-        return await self._yes(used.messages(text=text, topic=topic), used.config)
+        return await self._yes(used.messages(text=fenced(text), topic=topic), used.config)
 
     async def grounding(self, text: str, question: str, passages: Sequence[str]) -> list[Reason]:
         """Judge whether passages carry an answer: by its words, then by the model.
@@ -133,11 +134,14 @@ class Judge:
             return False
         used = prompt("guard_grounding", language_of(statement))
         text = "\n\n".join(passages)[: 4 * WINDOW]
-        return await self._yes(used.messages(text=text, statement=statement), used.config) >= 0.5
+        return (
+            await self._yes(used.messages(text=fenced(text), statement=statement), used.config)
+            >= 0.5
+        )
 
-    async def _yes(self, messages: Sequence[BaseMessage], config: object) -> float:
+    async def _yes(self, messages: Sequence[BaseMessage], config: RunnableConfig) -> float:
         assert self.model is not None
-        weights = await decide(self.model, messages, [YES, NO], config)  # type: ignore[arg-type]
+        weights = await decide(self.model, messages, [YES, NO], config)
         return weights[YES]
 
 

@@ -99,6 +99,14 @@ def prompt(name: str, language: Language) -> Prompt:
         raise GraphError(f"There is no prompt {name}.{language}.md.") from None
 
 
+def fenced(text: str) -> str:
+    """Put a text between lines of quotation marks, of which it has no longer ones itself."""
+    fence = '"""'
+    while fence in text:
+        fence += '"'
+    return f"{fence}\n{text.strip()}\n{fence}"
+
+
 def language_of(text: str) -> Language:
     """Tell Korean from English by the script of its letters.
 

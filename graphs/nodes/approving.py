@@ -15,10 +15,10 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
-from langgraph.config import get_config
 from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
 
+from groundling.graphs.nodes.waiting import can_wait
 from groundling.graphs.resources import Resources
 from groundling.guardrails.untrusted import tainted, untrusted_texts
 from groundling.sections import Risk
@@ -124,7 +124,7 @@ async def approve(state: Mapping[str, Any], resources: Resources) -> dict[str, A
     )
     if not pending:
         return {}
-    if not _can_wait():
+    if not can_wait():
         why = "It needs a person's approval, and this run has no checkpointer to wait with."
         verdicts = [Verdict(id=one["id"], action="reject", reason=why) for one in pending]
     else:
@@ -221,8 +221,3 @@ def _rewritten(messages: Sequence[Any], kept: Sequence[ToolCall]) -> list[AIMess
 def _refusal(call: ToolCall, reason: str) -> ToolMessage:
     text = f"The person did not allow this call. {reason}".strip()
     return ToolMessage(text, name=call["name"], tool_call_id=str(call["id"]), status="error")
-
-
-def _can_wait() -> bool:
-    """Tell whether the run can stop here and be resumed."""
-    return get_config().get("configurable", {}).get("__pregel_checkpointer") is not None

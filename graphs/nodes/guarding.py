@@ -2,6 +2,9 @@
 
 `guard_input` begins a turn: it sets the keys that tell of one turn afresh, since threads keep
 their state. A graph goes on to its end when `blocked` says so; the notice is the answer then.
+
+Where the policy says `ask`, the run stops at a question to the person, the same as the tool
+`ask_person` asks, and goes on where the answer is a yes. A run that cannot wait is blocked.
 """
 
 from __future__ import annotations
@@ -10,10 +13,15 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.types import interrupt
 
 from groundling.graphs.nodes.conversation import history
+from groundling.graphs.nodes.waiting import can_wait
 from groundling.graphs.resources import Resources
 from groundling.guardrails.decision import Decision, Rail
+from groundling.tools.ask_person import AskedPerson
+
+AGREED = ("yes", "y", "approve", "ok", "true", "네", "예", "응", "승인")
 
 
 class Guarded(TypedDict, total=False):
@@ -46,7 +54,7 @@ async def guard_input(state: Mapping[str, Any], resources: Resources) -> dict[st
     earlier = [message.text for message in history(state)[-4:]]  # type: ignore[arg-type]
     decision = await resources.guard.check(question, "input", context=earlier)
     fresh |= noted({}, decision)
-    if decision["action"] in ("block", "ask"):
+    if not passes(decision):
         refusal = decision["notice"]
         # The question does not stay in the conversation: it would be read again each turn.
         withheld = _replaced(state, HumanMessage, "…")
@@ -82,7 +90,7 @@ async def guard_output(state: Mapping[str, Any], resources: Resources) -> dict[s
         passages=[citation["quote"] for citation in state.get("citations") or []],
     )
     update = noted(state, decision)
-    if decision["action"] in ("block", "ask"):
+    if not passes(decision):
         update |= {
             "answer": decision["notice"],
             "verdict": "blocked",
@@ -97,6 +105,18 @@ async def guard_output(state: Mapping[str, Any], resources: Resources) -> dict[s
             "messages": _replaced(state, AIMessage, decision["text"]),
         }
     return update
+
+
+def passes(decision: Decision) -> bool:
+    """Tell whether a text may go on; asks a person where the policy wants it."""
+    if decision["action"] != "ask":
+        return decision["action"] != "block"
+    if not can_wait():
+        return False
+    reasons = ", ".join(f"{one['detector']}: {one['detail']}" for one in decision["reasons"])
+    asked = f"{decision['notice']} ({decision['rail']}, {reasons}) Let it through? yes/no"
+    answer = interrupt(AskedPerson(type="question", question=asked))
+    return str(answer).strip().casefold() in AGREED
 
 
 async def guard_text(text: str, rail: Rail, resources: Resources) -> Decision:

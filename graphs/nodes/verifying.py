@@ -15,15 +15,15 @@ from groundling.knowledge.passage import Passage
 from groundling.models.prompts import Language, language_of
 
 CORRECTED: dict[Language, str] = {
-    "en": "{count} of the answer's statements did not hold and was corrected.",
+    "en": "Statements of the answer that did not hold and were corrected: {count}.",
     "ko": "답변의 내용 가운데 {count}건이 사실과 달라 고쳤습니다.",
 }
 MARKED: dict[Language, str] = {
-    "en": "{count} of the answer's statements is refuted; it is marked.",
+    "en": "Statements of the answer that are refuted, and marked: {count}.",
     "ko": "답변의 내용 가운데 {count}건이 사실과 달라 표시했습니다.",
 }
 FAILED: dict[Language, str] = {
-    "en": "{count} of the answer's statements could not be checked: {reason}",
+    "en": "Statements of the answer that could not be checked: {count} ({reason})",
     "ko": "답변의 내용 가운데 {count}건을 확인하지 못했습니다: {reason}",
 }
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from groundling.facts.arithmetic import ArithmeticSource, judge
 from groundling.facts.claim import Background
 from groundling.facts.equations import judge_equation
-from groundling.facts.expressions import ArithmeticFault, evaluate, tokens
+from groundling.facts.exact import ArithmeticFault
+from groundling.facts.expressions import evaluate
+from groundling.facts.tokens import tokens
 
 
 def claim(text):

@@ -131,7 +131,6 @@ def test_a_tools_result_is_an_answer(scripted, knowledge) -> None:
 
 
 def test_a_wrong_sum_is_corrected(scripted, knowledge) -> None:
-    pytest.importorskip("groundling.facts.arithmetic")
     built = agent.build(resources(scripted, knowledge, refuted="correct"))
     scripted.enqueue_choice("none", *["yes"] * 5)
     scripted.enqueue("12 × 31 = 371.", *["12 × 31 = 371."] * 5)

@@ -1,8 +1,12 @@
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
 
 from groundling.graphs import guard as guard_graph
 from groundling.graphs.nodes.guarding import blocked, guard_input, guard_output, guard_text
+from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
 from groundling.guardrails import policy
 from groundling.guardrails.guard import Guard
@@ -80,6 +84,40 @@ async def test_without_a_guard_everything_passes():
     assert (await guard_text("text", "tool", off))["action"] == "allow"
     assert (await guard_input(asked("q"), off))["guard"] == []
     assert await guard_output({**asked("q"), "answer": "a"}, off) == {}
+
+
+def careful():
+    tree = policy.load().model_dump()
+    tree["input"]["secrets"] = {"action": "ask"}
+    tree["input"]["harm"] = {"action": "off"}
+    return Guard(Policy.model_validate(tree))
+
+
+def waiting_graph(checkpointer):
+    settled = resources(guard=careful())
+    graph = StateGraph(dict)
+    graph.add_node("guard_input", node(guard_input, settled))
+    graph.add_edge(START, "guard_input")
+    graph.add_edge("guard_input", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "lets"), [("yes", True), ("네", True), ("no", False), ("", False)]
+)
+def test_a_person_is_asked_where_the_policy_says_so(answer, lets):
+    graph = waiting_graph(InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+    [waiting] = graph.invoke(asked(f"Is {KEY} valid?"), config)["__interrupt__"]
+    assert waiting.value["type"] == "question"
+    assert "secrets" in waiting.value["question"]
+    assert KEY not in waiting.value["question"]
+    result = graph.invoke(Command(resume=answer), config)
+    assert result["blocked"] is not lets
+
+
+def test_a_run_that_cannot_wait_is_blocked():
+    assert waiting_graph(None).invoke(asked(f"Is {KEY} valid?"))["verdict"] == "blocked"
 
 
 def run(**given):

@@ -12,9 +12,10 @@ from groundling.graphs.nodes.tasks.classifying import calibrate
 from groundling.graphs.nodes.tasks.comparing import cosine, overlap
 from groundling.graphs.nodes.tasks.condensing import whole
 from groundling.graphs.nodes.tasks.entities import longest, occurrences
-from groundling.graphs.nodes.tasks.pieces import fenced, pieces
+from groundling.graphs.nodes.tasks.pieces import pieces
 from groundling.graphs.nodes.tasks.translating import blocks, language, unquoted
 from groundling.graphs.resources import Resources
+from groundling.models.prompts import fenced
 from groundling.settings import Settings
 from tests.scripted import ScriptedChat
 

@@ -34,7 +34,9 @@ def test_a_text_is_checked_and_corrected():
     [claim] = result["claims"]
     assert result["answer"][claim["start"] : claim["end"]] == RIGHT
     assert result["missing"] == {"wolfram": "no AppID"}
-    assert result["notices"] == ["1 of the answer's statements did not hold and was corrected."]
+    assert result["notices"] == [
+        "Statements of the answer that did not hold and were corrected: 1."
+    ]
 
 
 def test_the_run_may_say_what_is_done_with_refuted_claims():

@@ -12,10 +12,10 @@ import json
 from langchain_core.messages import AIMessage, BaseMessage
 
 from groundling.errors import GraphError
-from groundling.graphs.nodes.tasks.pieces import budget, fenced, pieces
+from groundling.graphs.nodes.tasks.pieces import budget, pieces
 from groundling.graphs.nodes.tasks.state import Answer, State
 from groundling.graphs.resources import Resources
-from groundling.models.prompts import Prompt, language_of, prompt
+from groundling.models.prompts import Prompt, fenced, language_of, prompt
 
 EXAMPLES_SHARE = 2  # examples may take one part in so many of the budget
 THOUGHTS = 160  # tokens

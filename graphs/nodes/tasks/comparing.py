@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 from groundling.errors import ModelNotFound
 from groundling.graphs.nodes.tasks.asking import compose, excerpt
-from groundling.graphs.nodes.tasks.pieces import fenced
 from groundling.graphs.nodes.tasks.state import Answer, State
 from groundling.graphs.resources import Resources
 from groundling.knowledge.analyser import analyse
 from groundling.models.decide import decide
 from groundling.models.embedder import languages
-from groundling.models.prompts import language_of
+from groundling.models.prompts import fenced, language_of
 
 GRADES = ("0", "1", "2", "3", "4", "5")  # as in STS (Agirre et al. 2012)
 

@@ -1,4 +1,4 @@
-"""Texts as data: fenced in a prompt, and cut into pieces that fit the context."""
+"""Texts cut into pieces that fit the context."""
 
 from __future__ import annotations
 
@@ -22,14 +22,6 @@ class Piece:
     start: int
     end: int
     text: str
-
-
-def fenced(text: str) -> str:
-    """Put a text between lines of quotation marks, of which it has no longer ones itself."""
-    fence = '"""'
-    while fence in text:
-        fence += '"'
-    return f"{fence}\n{text.strip()}\n{fence}"
 
 
 def budget(resources: Resources, answer: int = 0) -> int:
