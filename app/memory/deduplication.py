@@ -2,7 +2,8 @@
 
 Facts are not piled up: one that says the same in other words is not stored again, and one
 that cannot be true together with an older one takes its place. The store finds the few
-that come into question by words, meaning and topic; the model weighs each in one pass.
+that come into question by words, meaning and topic; the model weighs each in one pass. It
+takes much for a change, so its word counts only where one fact can replace another.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from groundling.memory.extraction import Fact
 from groundling.memory.memories import Memories
 from groundling.memory.memory import Memory
 from groundling.memory.searching import Similar
+from groundling.memory.topics import may_replace
 from groundling.models.decide import decide
 from groundling.models.prompts import language_of, prompt
 
@@ -70,6 +72,6 @@ async def relate(
         weights = await decide(model, messages, ["same", "changed", "other"], used.quiet)
         if weights["same"] >= SAME:
             return "same", other.id
-        if weights["changed"] >= CHANGED:
+        if weights["changed"] >= CHANGED and may_replace(other.text, fact.text):
             return "replaces", other.id
     return "new", None

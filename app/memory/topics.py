@@ -61,3 +61,26 @@ def topic_terms(text: str, kind: str | None = None) -> list[str]:
     if kind in _PATTERNS and kind not in named:
         named.append(kind)
     return [MARK + topic for topic in named]
+
+
+# Of these a person has one at a time; of tastes, skills and things they have many.
+_SINGLE = frozenset({"name", "home", "work", "study"})
+_OTHERS = frozenset({"pet", "family"})  # whose name, home or work it is, then
+_TURNED = re.compile(
+    r"\bnow\b|\bno longer\b|\bany ?more\b|\binstead\b|\bchanged?\b|\bmoved\b|\bquit\b"
+    r"|이제|더 이상|지금은|바뀌|바꿨|대신|그만",
+    re.IGNORECASE,
+)
+_MOST = re.compile(r"favou?rite|\bmost\b|\bbest\b|가장|제일", re.IGNORECASE)
+
+
+def may_replace(old: str, new: str) -> bool:
+    """Tell whether one fact can take the place of another at all, whatever a model says of it.
+
+    That is so of what one has one of, of what is liked most, and where the new fact says that
+    something has changed. "Likes coffee" leaves "likes tea" as it is.
+    """
+    ours, theirs = set(topics(new)), set(topics(old))
+    single = ours & theirs & _SINGLE if not (ours | theirs) & _OTHERS else set()
+    most = _MOST.search(old) is not None and _MOST.search(new) is not None
+    return bool(single) or most or _TURNED.search(new) is not None
