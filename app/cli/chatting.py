@@ -19,6 +19,7 @@ from groundling.errors import GroundlingError, MemoriesError, UnknownThread
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
+    from groundling.guardrails.guard import Guard
     from groundling.home import Home
     from groundling.memory.threads import Threads
 
@@ -52,6 +53,7 @@ async def converse(
         UnknownThread: there is no such conversation.
         MemoriesError: it cannot be read, or cannot be gone on with.
     """
+    from groundling.cli.running import clearing
     from groundling.memory.threads import Threads
 
     settings = home.settings
@@ -60,7 +62,7 @@ async def converse(
         if last and thread is None:
             thread = await threads.last()
         compiled = home.graph(graph, knowledge=knowledge, checkpointer=threads.saver)
-        talk = Talk(shell, threads, compiled, thread)
+        talk = Talk(shell, threads, compiled, thread, clearing(home))
         await talk.begin(at)
         shell.status(f"Conversation {talk.thread}. An empty line ends it; /help says more.")
         while text := read_turn():
@@ -75,6 +77,7 @@ class Talk:
     Args:
         graph: compiled with the saver of `threads`.
         thread: its id; default: a new one.
+        guard: clears answers while they are written.
     """
 
     def __init__(
@@ -83,7 +86,9 @@ class Talk:
         threads: Threads,
         graph: CompiledStateGraph[Any, None, Any, Any],
         thread: str | None,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = guard
         self.shell = shell
         self.threads = threads
         self.graph = graph
@@ -113,7 +118,7 @@ class Talk:
                 f"{self.thread} is a run of the graph {state.graph}, not a conversation.",
                 hint="groundling threads list; groundling chat begins a new one",
             )
-        if self.at is None and state.waiting and state.graph == "agent":
+        if self.at is None and state.waiting and state.graph == self.graph.name:
             pending = (await self.graph.aget_state(self._config())).interrupts
             if pending:
                 await self._show(state.question, await self._decided({"__interrupt__": pending}))
@@ -150,7 +155,8 @@ class Talk:
         from groundling.cli.running import arun
         from groundling.memory.threads import DURABILITY
 
-        result = await arun(self.shell, self.graph, inputs, self._config(), durability=DURABILITY)
+        options: Any = {"durability": DURABILITY, "guard": self.guard}
+        result = await arun(self.shell, self.graph, inputs, self._config(), **options)
         self.at = None
         return await self._decided(result)
 
@@ -170,6 +176,7 @@ class Talk:
                 Command(resume=decided),
                 self._config(),
                 durability=DURABILITY,
+                guard=self.guard,
             )
         return result
 

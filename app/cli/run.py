@@ -126,11 +126,12 @@ async def _run(
     from langgraph.types import Command as Resume
 
     from groundling.cli.approving import resolve_interrupts, resume_value
-    from groundling.cli.running import Events, arun
+    from groundling.cli.running import Events, arun, clearing
 
     screen = Events(shell) if events else None
     if thread is None:
-        return await arun(shell, home.graph(graph, knowledge=knowledge), given, screen=screen)
+        compiled = home.graph(graph, knowledge=knowledge)
+        return await arun(shell, compiled, given, screen=screen, guard=clearing(home))
 
     from groundling.errors import GraphError
     from groundling.memory.threads import DURABILITY, Threads
@@ -148,12 +149,11 @@ async def _run(
                     hint="groundling threads list",
                 )
             inputs = Resume(resume=resume_value(waiting, **decided))
-        result = await arun(shell, compiled, inputs, config, durability=DURABILITY, screen=screen)
+        options: Any = {"durability": DURABILITY, "screen": screen, "guard": clearing(home)}
+        result = await arun(shell, compiled, inputs, config, **options)
         while (asked := result.get("__interrupt__")) and asks(shell, events):
             inputs = Resume(resume=await resolve_interrupts(shell, asked, thread=thread))
-            result = await arun(
-                shell, compiled, inputs, config, durability=DURABILITY, screen=screen
-            )
+            result = await arun(shell, compiled, inputs, config, **options)
         await threads.prune(thread)
     return result
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from groundling.cli.output import Shell
-from groundling.guardrails import policy
-from groundling.guardrails.guard import Guard
-from groundling.guardrails.windows import GuardedStream
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Command, Durability
     from rich.live import Live
+
+    from groundling.guardrails.guard import Guard
+    from groundling.home import Home
 
 Result = dict[str, Any]
 
@@ -117,16 +117,24 @@ async def arun(
     *,
     durability: Durability | None = None,
     screen: Screen | None = None,
+    guard: Guard | None = None,
 ) -> Result:
     """Run a graph, showing its answer as it comes.
+
+    The answer of a graph that guards its output is cleared before it is shown: by patterns,
+    and by the model where the policy wants its judgement, after each few sentences.
 
     Args:
         inputs: what the graph takes, or how a person decided an interrupt.
         durability: when a checkpointer writes; default: LangGraph's.
         screen: where it is shown; default: the shell's.
+        guard: clears the answer; see `clearing`.
     """
+    from groundling.guardrails.windows import GuardedStream
+
     result: Result = {}
-    guard = _patterns(shell, graph)
+    guard = guard if "guard_output" in graph.nodes else None
+    question = str(inputs.get("question", "")) if isinstance(inputs, Mapping) else ""
     cleared: GuardedStream | None = None
     with screen or Screen(shell) as screen:
         events: AsyncIterator[Any] = graph.astream(
@@ -141,7 +149,7 @@ async def arun(
                 cleared = None
             elif mode == "messages" and data[0].type == "AIMessageChunk":
                 if guard is not None and cleared is None:
-                    cleared = GuardedStream(guard)
+                    cleared = GuardedStream(guard, question=question)
                 text = data[0].text
                 screen.token(await cleared.feed(text) if cleared is not None else text)
             elif mode == "values":
@@ -151,14 +159,13 @@ async def arun(
     return result
 
 
-def _patterns(shell: Shell, graph: CompiledStateGraph[Any, None, Any, Any]) -> Guard | None:
-    """Return what clears the answer while it is written; None where the graph is unguarded.
-
-    Patterns alone: the model is busy with the answer, and judges it in `guard_output`.
-    """
-    if "guard_output" not in graph.nodes or not shell.settings.guard.enabled:
+def clearing(home: Home) -> Guard | None:
+    """Return what clears answers while they are written; None where the guard is off."""
+    if not home.settings.guard.enabled:
         return None
-    return Guard(policy.load(shell.settings.guard.policy))
+    from groundling.guardrails.guard import Guard
+
+    return Guard.from_settings(home.settings, home.model)
 
 
 def warn_if_unproved(shell: Shell, result: Result) -> None:

@@ -1,12 +1,12 @@
 import asyncio
-from types import SimpleNamespace
 
 from langchain_core.messages import HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
+from groundling.cli.output import Shell
 from groundling.cli.running import Screen, arun
-from groundling.settings import Settings
-from tests.guardrails.test_guard import KEY
+from groundling.guardrails.guard import Guard
+from tests.guardrails.test_guard import KEY, NO, YES, category
 from tests.scripted import ScriptedChat
 
 
@@ -35,7 +35,7 @@ class Shown(Screen):
         self.answer = answer
 
 
-def shown(last="guard_output", **settings):
+def shown(last="guard_output", judge=None, guarded=True):
     model = ScriptedChat([f"The key is {KEY}, and so on."])
 
     async def answer(state):
@@ -48,9 +48,9 @@ def shown(last="guard_output", **settings):
     graph.add_edge("answer", last)
     graph.add_edge(last, END)
     screen = Shown()
-    shell = SimpleNamespace(settings=Settings(**settings))
+    guard = Guard(model=judge) if guarded else None
     given = {"messages": [HumanMessage("Which key?")]}
-    asyncio.run(arun(shell, graph.compile(), given, screen=screen))
+    asyncio.run(arun(Shell(), graph.compile(), given, screen=screen, guard=guard))
     return screen
 
 
@@ -62,4 +62,18 @@ def test_only_cleared_text_is_shown():
 
 def test_an_unguarded_graph_streams_as_it_is():
     assert KEY in shown("end").text
-    assert KEY in shown(guard={"enabled": False}).text
+    assert KEY in shown(guarded=False).text
+
+
+def test_an_answer_that_the_model_blocks_is_never_shown():
+    judge = ScriptedChat()
+    judge.enqueue_choice(YES, category("S9"))
+    screen = shown(judge=judge)
+    assert screen.text == ""
+    assert screen.answer == "checked"
+
+
+def test_an_answer_that_the_model_clears_is_shown_when_it_is_done():
+    judge = ScriptedChat()
+    judge.enqueue_choice(NO)
+    assert shown(judge=judge).text == "The key is [API_KEY], and so on."
