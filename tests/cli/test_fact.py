@@ -35,7 +35,7 @@ def test_a_table_says_what_was_found(call):
     assert "✗" in out
     assert "12 [months] →" in out
     assert out.endswith(f"{RIGHT}\n")
-    assert "was corrected" in err
+    assert "did not hold and were corrected: 1" in err
     assert "Not asked: wolfram (no AppID" in err
     assert "there is no knowledge base default" in err
     assert "Not asked: units (switched off)" in err
