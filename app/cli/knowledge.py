@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from groundling.cli.knowledge_tables import (
+    description,
+    entry,
+    highlighted,
+    reasons,
+    summary,
+    table_of,
+    weak_languages,
+)
 from groundling.cli.output import Group, Shell, pass_shell
 from groundling.errors import DocumentError, KnowledgeError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from groundling.knowledge.base import Knowledge, Statistics
+    from groundling.knowledge.base import Knowledge
     from groundling.knowledge.passage import Document, Passage
-    from groundling.knowledge.sync import Progress, SyncReport
+    from groundling.knowledge.preparation import Progress
+    from groundling.knowledge.sync import SyncReport
     from groundling.models.embeddings import Embedder
 
 _NAME = "groundling.knowledge"
 _CONTEXT = 300
-_SNIPPET = 240
 
 
 def _remember_name(context: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -55,17 +62,29 @@ def knowledge() -> None:
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH..."
 )
 @click.option("--prune", is_flag=True, help="Remove documents whose files are gone.")
+@click.option(
+    "--loader",
+    "loaders",
+    multiple=True,
+    metavar="SUFFIX=CLASS",
+    help="Read such files with a loader of LangChain's, as in .srt=SRTLoader (extra community).",
+)
 @named
 @pass_shell
-def add(shell: Shell, paths: tuple[Path, ...], prune: bool) -> None:
+def add(shell: Shell, paths: tuple[Path, ...], prune: bool, loaders: tuple[str, ...]) -> None:
     """Read files and folders in; what has not changed is passed over.
 
-    Text, Markdown, HTML, PDF and Word files are read, others ignored. A file that cannot
-    be read is named with the reason, and the rest goes on.
+    Text, Markdown, HTML, PDF, Word, PowerPoint, Excel, CSV, EPUB, mail, notebooks, JSON,
+    source code and ZIP archives of them are read, others ignored. A file that cannot be
+    read is named with the reason, and the rest goes on.
     """
+    chosen = dict(_loader(value) for value in loaders)
     with _opened(shell, _embedder(shell), create=True) as base:
-        report = add_with_progress(shell, base, paths, prune=prune)
-    shell.out(dataclasses.asdict(report), [_summary(report)])
+        report = add_with_progress(shell, base, paths, prune=prune, loaders=chosen)
+        if report.added + report.updated:
+            for note in weak_languages(base.path.name, base.statistics()):
+                shell.warn(note)
+    shell.out(dataclasses.asdict(report), [summary(report)])
     if report.skipped and not report.added + report.updated + report.unchanged:
         raise DocumentError(
             "None of the documents could be read.", hint="The reason of each stands above."
@@ -78,11 +97,19 @@ def add(shell: Shell, paths: tuple[Path, ...], prune: bool) -> None:
 @click.option(
     "--by", type=click.Choice(["both", "words", "meaning"]), default="both", help="Which index."
 )
+@click.option("--explain", is_flag=True, help="Also say of each passage why it was found.")
 @named
 @pass_shell
-def search(shell: Shell, query: tuple[str, ...], passages: int | None, by: str) -> None:
+def search(
+    shell: Shell, query: tuple[str, ...], passages: int | None, by: str, explain: bool
+) -> None:
     """Show the passages that fit a question, without asking a model."""
     question = " ".join(query)
+    if explain:
+        if by != "both":
+            raise click.UsageError("--explain tells both sides; leave --by away.")
+        _explain(shell, question, passages)
+        return
     with _opened(shell, _embedder(shell)) as base:
         find: dict[str, Callable[[str, int], list[Passage]]] = {
             "both": base.search,
@@ -97,8 +124,17 @@ def search(shell: Shell, query: tuple[str, ...], passages: int | None, by: str) 
             "coverage": round(covered, 3),
             "passages": [dataclasses.asdict(passage) for passage in found],
         },
-        [line for passage in found for line in _entry(passage)]
+        [line for passage in found for line in entry(passage)]
         or ["Nothing in these documents fits."],
+    )
+
+
+def _explain(shell: Shell, question: str, passages: int | None) -> None:
+    with _opened(shell, _embedder(shell)) as base:
+        found = base.explain(question, passages or shell.settings.retrieval.passages)
+    shell.out(
+        {"query": question, "found": [dataclasses.asdict(one) for one in found]},
+        [line for one in found for line in reasons(one)] or ["Nothing in these documents fits."],
     )
 
 
@@ -112,7 +148,7 @@ def show(shell: Shell) -> None:
         where = base.path
     shell.out(
         {"name": where.name, "path": str(where), **dataclasses.asdict(statistics)},
-        _description(where, statistics),
+        [*description(where, statistics), *weak_languages(where.name, statistics)],
     )
 
 
@@ -123,7 +159,7 @@ def list_(shell: Shell) -> None:
     """List the documents."""
     with _opened(shell, None) as base:
         documents = base.documents()
-    shell.out([dataclasses.asdict(document) for document in documents], _table(documents))
+    shell.out([dataclasses.asdict(document) for document in documents], table_of(documents))
 
 
 knowledge.add_command(list_, "documents")
@@ -154,7 +190,7 @@ def text(shell: Shell, document: str, at: str | None) -> None:
         "text": stored[start:end],
         "after": stored[end : end + _CONTEXT],
     }
-    shell.out(shown, _highlighted(shell, shown) if at else [stored])
+    shell.out(shown, highlighted(shell, shown) if at else [stored])
 
 
 @knowledge.command()
@@ -189,6 +225,21 @@ def reindex(context: click.Context, shell: Shell, which: str | None) -> None:
 
 
 @knowledge.command()
+@click.argument("file", type=click.File("w", encoding="utf-8"), default="-")
+@click.option("--vectors", is_flag=True, help="Also the passages' vectors.")
+@named
+@pass_shell
+def export(shell: Shell, file: TextIO, vectors: bool) -> None:
+    """Write all documents with text and passages as JSON Lines, to FILE or stdout."""
+    from groundling.knowledge.export import records
+
+    with _opened(shell, None) as base:
+        for record in records(base, vectors=vectors):
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        shell.status(f"{base.statistics().documents} documents written.")
+
+
+@knowledge.command()
 @named
 @pass_shell
 def check(shell: Shell) -> None:
@@ -205,11 +256,16 @@ def check(shell: Shell) -> None:
 
 
 def add_with_progress(
-    shell: Shell, base: Knowledge, paths: Sequence[Path], *, prune: bool = False
+    shell: Shell,
+    base: Knowledge,
+    paths: Sequence[Path],
+    *,
+    prune: bool = False,
+    loaders: Mapping[str, str] | None = None,
 ) -> SyncReport:
     """Add documents with a bar on a terminal; what was skipped is told on stderr."""
     with _bar(shell) as progress:
-        report = base.add(paths, progress=progress, prune=prune)
+        report = base.add(paths, progress=progress, prune=prune, loaders=loaders)
     for path, reason in report.skipped:
         shell.warn(f"skipped {path}: {reason}")
     return report
@@ -264,6 +320,13 @@ def _bar(shell: Shell) -> Iterator[Progress | None]:
         yield tell
 
 
+def _loader(value: str) -> tuple[str, str]:
+    suffix, equals, name = value.partition("=")
+    if not (equals and suffix.startswith(".") and name):
+        raise click.BadParameter(f"{value} is not SUFFIX=CLASS, as in .srt=SRTLoader.")
+    return suffix.lower(), name
+
+
 def _document(base: Knowledge, wanted: str) -> Document:
     documents = base.documents()
     for document in documents:
@@ -285,79 +348,3 @@ def _span(at: str, length: int) -> tuple[int, int]:
     if int(end) > length:
         raise click.BadParameter(f"the text has {length} characters.", param_hint="--at")
     return int(start), int(end)
-
-
-def _highlighted(shell: Shell, shown: dict[str, Any]) -> Text:
-    from rich.text import Text
-
-    marks = ("", "") if shell.console.is_terminal else (">>>", "<<<")
-    return Text.assemble(
-        (f"{shown['source']} [{shown['start']}:{shown['end']}]\n\n", "bold"),
-        shown["before"].lstrip(),
-        (f"{marks[0]}{shown['text']}{marks[1]}", "reverse"),
-        shown["after"].rstrip(),
-    )
-
-
-def _entry(passage: Passage) -> Iterator[str]:
-    where = passage.source if passage.page is None else f"{passage.source}:{passage.page}"
-    place = f"{where} [{passage.start}:{passage.end}]  {passage.heading}".rstrip()
-    yield f"{passage.score:.3f}  {place}"
-    snippet = " ".join(passage.text.split())
-    yield f"       {snippet[:_SNIPPET]}{'…' if len(snippet) > _SNIPPET else ''}"
-
-
-def _summary(report: SyncReport) -> str:
-    counts = {
-        "added": report.added,
-        "updated": report.updated,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "skipped": len(report.skipped),
-        "of other kinds": report.ignored,
-    }
-    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing new"
-    return f"{said}; {report.chunks} passages in all; {report.seconds:.1f} s."
-
-
-def _description(where: Path, statistics: Statistics) -> list[str]:
-    embedder = statistics.embedder
-    made_by = (
-        f"{str(embedder['model'])[:12]}, {embedder['dimension']} numbers, "
-        f"good at: {embedder['languages']}"
-        if embedder
-        else "none yet"
-    )
-    letters = {"ko": "Hangul", "en": "Latin"}
-    shares = ", ".join(f"{letters[k]} {v:.0%}" for k, v in statistics.languages.items() if v)
-    lines = [
-        f"{where.name} in {where}",
-        f"  documents  {statistics.documents} ({statistics.characters:,} characters)",
-        f"  passages   {statistics.passages}",
-        f"  vectors    {statistics.vectors} ({statistics.index} FAISS index)",
-        f"  embedder   {made_by}",
-        f"  letters    {shares or 'none'}",
-        f"  disk       {statistics.bytes / 1e6:.1f} MB",
-    ]
-    if statistics.waiting:
-        lines.append(
-            f"  {statistics.waiting} passages wait for a vector: "
-            f"groundling knowledge reindex {where.name}"
-        )
-    return lines
-
-
-def _table(documents: Sequence[Document]) -> Table:
-    from rich.table import Table
-
-    table = Table("id", "source", "title", "pages", "characters", "passages", box=None)
-    for document in documents:
-        table.add_row(
-            str(document.id),
-            document.source,
-            document.title,
-            str(document.pages or ""),
-            str(document.characters),
-            str(document.chunks),
-        )
-    return table

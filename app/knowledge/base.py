@@ -6,29 +6,43 @@
             print(passage.source, passage.page, passage.text)
 
 On the disk: `knowledge.sqlite` (all that is committed), `vectors.faiss` (made from it) and
-`manifest.json` (what the vectors are). One object serves many threads; several processes
-may open the same folder, of which one writes at a time.
+`manifest.json` (what the vectors are, how documents are cut and searched). One object serves
+many threads; several processes may open the same folder, of which one writes at a time.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import numpy as np
 
 from groundling.errors import IndexMismatch, KnowledgeError
-from groundling.knowledge import fusion, sync
-from groundling.knowledge.analyser import query_terms
+from groundling.knowledge import analyser as analysers
+from groundling.knowledge.analyser import Analyser
 from groundling.knowledge.coverage import coverage
 from groundling.knowledge.dense import Dense
+from groundling.knowledge.files import Found as File
 from groundling.knowledge.files import absolute, find
+from groundling.knowledge.loaders.registry import Community
 from groundling.knowledge.passage import Document, Passage
-from groundling.knowledge.store import DATABASE, Store, shares
-from groundling.knowledge.sync import Progress, SyncReport
-from groundling.knowledge.vectors import VectorIndex
-from groundling.models.embedder import Embedder, Fingerprint, languages
+from groundling.knowledge.preparation import Preparation, Progress, index_text
+from groundling.knowledge.recipe import Recipe
+from groundling.knowledge.search import Found, Search
+from groundling.knowledge.store import Store, shares
+from groundling.knowledge.sync import Sync, SyncReport
+from groundling.knowledge.texts import PREFIX, TextEntry
+from groundling.knowledge.vectors import read_manifest, write_manifest
+from groundling.models.embedder import Embedder, Fingerprint
+
+DEFAULT_CHARACTERS = 700
+_RECIPE = "recipe"
+_ANALYSER = "analyser"
 
 
 @dataclass(frozen=True)
@@ -42,21 +56,32 @@ class Statistics:
     characters: int
     bytes: int
     index: str
+    analyser: str
     languages: dict[str, float]
     embedder: Fingerprint | None
+    recipe: Recipe
 
 
 class Knowledge:
     """An open knowledge base; `open` makes one."""
 
     def __init__(
-        self, path: Path, store: Store, embedder: Embedder | None, characters: int
+        self,
+        path: Path,
+        store: Store,
+        embedder: Embedder | None,
+        characters: int,
+        recipe: Recipe,
+        analyser: Analyser,
     ) -> None:
         self.path = path
         self.embedder = embedder
-        self.chunk_characters = characters
+        self.recipe = recipe
+        self.chunk_characters = recipe.chunk_characters or characters
+        self.analyser = analyser
         self._store = store
         self._dense = Dense(store, path, embedder)
+        self._search = Search(store, self._dense, self.analyser, recipe.dense_weight)
 
     @classmethod
     def open(
@@ -65,7 +90,8 @@ class Knowledge:
         embedder: Embedder | None,
         *,
         create: bool = True,
-        chunk_characters: int = 700,
+        chunk_characters: int = DEFAULT_CHARACTERS,
+        recipe: Recipe | None = None,
         reindexing: bool = False,
     ) -> Knowledge:
         """Open a knowledge base.
@@ -74,7 +100,9 @@ class Knowledge:
             path: its folder.
             embedder: makes the vectors; without one, search is by words alone.
             create: make it if it is not there.
-            chunk_characters: the length that new chunks should have.
+            chunk_characters: the length that new chunks should have, where the recipe does
+                not say.
+            recipe: how it is cut and searched; default: what it keeps itself.
             reindexing: open it although it was made with another embedder, to `reindex`.
 
         Raises:
@@ -82,19 +110,29 @@ class Knowledge:
             IndexMismatch: its vectors are another embedder's.
         """
         store = Store(path, create=create)
-        knowledge = cls(path, store, embedder, chunk_characters)
-        if not reindexing:
-            try:
+        try:
+            used = recipe or Recipe.read(store.connection.get(_RECIPE))
+            wanted = used.analyser or "auto"
+            # Questions are analysed as the documents were, until they are analysed anew.
+            stored = None if reindexing else store.connection.get(_ANALYSER)
+            analyser = analysers.get(stored or wanted)
+            knowledge = cls(path, store, embedder, chunk_characters, used, analyser)
+            if not reindexing:
                 knowledge._dense.check_space()
-            except IndexMismatch:
-                store.close()
-                raise
+        except (IndexMismatch, KnowledgeError):
+            store.close()
+            raise
         return knowledge
 
     # documents
 
     def add(
-        self, paths: Sequence[Path | str], *, progress: Progress | None = None, prune: bool = False
+        self,
+        paths: Sequence[Path | str],
+        *,
+        progress: Progress | None = None,
+        prune: bool = False,
+        loaders: Community | None = None,
     ) -> SyncReport:
         """Bring documents up to date with files and folders.
 
@@ -106,49 +144,42 @@ class Knowledge:
             paths: files, and folders to be searched to the bottom.
             progress: called with what is going on, how much is done, of how much.
             prune: remove the documents of these folders whose files are gone.
+            loaders: classes of `langchain_community.document_loaders`, by suffix.
 
         Raises:
             KnowledgeError: a path does not exist; there is nothing to read; another
-                process is writing.
+                process is writing; the disk is full.
         """
         begun = time.perf_counter()
         tell = progress or _silent
         places = [Path(path) for path in paths]
-        files, skipped, ignored = find(places)
-        report = SyncReport(skipped=skipped, ignored=ignored)
-        with self._store.writing():
-            sync.store_files(self._store, files, self.chunk_characters, report, tell)
+        files, skipped, ignored = find(places, loaders)
+        with self._writing():
+            report = Sync(self._store, self._preparation, tell, loaders).run(files)
             if prune:
-                report.removed = self._prune(places)
+                report.removed += self._prune(places)
             self._dense.embed_waiting(tell)
             self._dense.refresh(persist=True)
+        report.skipped[:0] = skipped
+        report.ignored = ignored
         report.chunks = self._store.count()
         report.seconds = time.perf_counter() - begun
         return report
 
-    def remove(self, source: str) -> int:
+    def remove(self, name: str) -> int:
         """Remove a document, or all in a folder of sources; return how many that were.
 
         Raises:
             KnowledgeError: there is none of that name.
         """
-        inside = source.rstrip("/") + "/"
-        with self._store.writing():
-            doomed = [
-                document
-                for document in self.documents()
-                if source in (document.source, document.path)
-                or document.source.startswith(inside)
-                or document.path.startswith(inside)
-            ]
+        with self._store.connection.writing():
+            doomed = self._store.named(name)
             if not doomed:
                 raise KnowledgeError(
-                    f"There is no document {source} in {self.path.name}.",
+                    f"There is no document {name} in {self.path.name}.",
                     hint="groundling knowledge list",
                 )
-            for document in doomed:
-                self._store.delete_document(document.id)
-            self._dense.refresh(persist=True)
+            self._store.delete_documents([document.id for document in doomed])
         return len(doomed)
 
     def documents(self) -> list[Document]:
@@ -173,72 +204,148 @@ class Knowledge:
         """Return the passages of chunk ids, in that order; removed ones are left out."""
         return self._store.passages([(chunk_id, 0.0) for chunk_id in chunk_ids])
 
+    def chunks(self, document_id: int) -> list[Passage]:
+        """Return all passages of a document, in order."""
+        return self._store.chunks(document_id)
+
+    def metadata(self, document_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Map documents to what is known of them: source, title and format of a file's."""
+        return self._store.metadata(document_ids)
+
     def languages(self) -> dict[str, float]:
         """Return the share of Hangul ("ko") and Latin ("en") among the letters."""
         return shares(*self._store.letters())
+
+    # texts without files
+
+    def put(self, entries: Sequence[TextEntry]) -> None:
+        """Store texts, each as one passage, in place of those with their keys."""
+        with self._writing():
+            for entry in entries:
+                self._store.replace_document(*self._preparation.entry(entry))
+            self._dense.embed_waiting(_silent)
+            self._dense.refresh(persist=True)
+
+    def take(self, keys: Sequence[str]) -> list[TextEntry]:
+        """Return the texts of keys, in that order; unknown keys are left out."""
+        ids = self._store.by_paths([PREFIX + key for key in keys])
+        found = self._store.metadata(list(ids.values()))
+        there = [(key, ids[PREFIX + key]) for key in keys if PREFIX + key in ids]
+        return [TextEntry(key, self.text(i), found[i]) for key, i in there]
+
+    def drop(self, keys: Sequence[str]) -> int:
+        """Remove the texts of keys; return how many there were."""
+        with self._store.connection.writing():
+            ids = self._store.by_paths([PREFIX + key for key in keys])
+            self._store.delete_documents(list(ids.values()))
+        return len(ids)
+
+    def keys(self, limit: int | None = None) -> list[str]:
+        """Return the keys of the texts, oldest first."""
+        paths = self._store.entries(-1 if limit is None else limit)
+        return [path.removeprefix(PREFIX) for path in paths]
 
     # search
 
     def search(self, query: str, k: int = 6) -> list[Passage]:
         """Return the best passages by words and by meaning, fused; see `fusion`.
 
-        Of passages with the same text the best is returned. Nothing found is an empty list.
+        Of passages with (almost) the same text the best is returned. Nothing found is an
+        empty list.
         """
-        depth = fusion.depth(k)
-        weight = self.dense_weight(query)
-        lexical = self._lexical(query, depth)
-        dense = self._dense.search(query, depth) if weight or not lexical else []
-        return self._distinct(fusion.fuse(lexical, dense, weight), k)
+        return [found.passage for found in self._search.both(query, k)]
+
+    def explain(self, query: str, k: int = 6) -> list[Found]:
+        """Search, and say of each passage why it was found."""
+        return self._search.both(query, k)
 
     def search_lexical(self, query: str, k: int = 6) -> list[Passage]:
         """Return the best passages by words (BM25); none where no word occurs."""
-        return self._distinct(self._lexical(query, fusion.depth(k)), k)
+        return [found.passage for found in self._search.words(query, k)]
 
     def search_dense(self, query: str, k: int = 6) -> list[Passage]:
         """Return the passages nearest in meaning (cosine); none without an embedder."""
-        return self._distinct(self._dense.search(query, fusion.depth(k)), k)
+        return [found.passage for found in self._search.meaning(query, k)]
+
+    def search_vector(self, vector: Sequence[float], k: int = 6) -> list[Passage]:
+        """Return the passages nearest to a vector, with their cosine as score."""
+        nearest = self._dense.nearest(np.asarray(vector, dtype=np.float32), k)
+        return self._store.passages(nearest)
+
+    def vector(self, chunk_id: int) -> list[float] | None:
+        """Return a passage's vector; None if it has none."""
+        rows = self._dense.vectors([chunk_id])
+        return np.frombuffer(rows[0][1], dtype="<f4").tolist() if rows else None
 
     def dense_weight(self, query: str) -> float:
         """Return how much the dense side counts for a query, the lexical one counting 1."""
-        if self.embedder is None:
-            return 0.0
-        written_in = fusion.language(shares(*sync.letters(query)))
-        return fusion.dense_weight(written_in, languages(self.embedder))
+        return self._search.dense_weight(query)
 
     def coverage(self, query: str, passages: Sequence[Passage]) -> float:
         """Return how much of what the query names stands in one of the passages, 0 to 1."""
         return coverage(
             query,
-            [sync.index_text(p.title, p.heading, p.text) for p in passages],
-            self._store.chunk_counts,
+            [index_text(p.title, p.heading, p.text) for p in passages],
+            self._store.words.counts,
             self._store.count(),
         )
 
-    def _lexical(self, query: str, depth: int) -> list[tuple[int, float]]:
-        return self._store.lexical(query_terms(query), depth)
+    # how it is made
 
-    def _distinct(self, ranked: Sequence[tuple[int, float]], k: int) -> list[Passage]:
-        hashes = self._store.text_hashes([chunk_id for chunk_id, _ in ranked])
-        first: dict[bytes, tuple[int, float]] = {}
-        for chunk_id, score in ranked:
-            if chunk_id in hashes:
-                first.setdefault(hashes[chunk_id], (chunk_id, score))
-        return self._store.passages(list(first.values())[:k])
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the right to write, and keep by which analyser it is done."""
+        with self._store.connection.writing():
+            if self._store.connection.get(_ANALYSER) is None:
+                self._store.connection.put(_ANALYSER, self.analyser.name)
+            yield
 
-    # vectors
+    @property
+    def _preparation(self) -> Preparation:
+        return Preparation(self.chunk_characters, self.analyser)
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Keep how this knowledge base is cut and searched from its next opening on."""
+        with self._store.connection.writing():
+            self._store.connection.put(_RECIPE, recipe.text())
+            manifest = {**read_manifest(self.path), "recipe": dataclasses.asdict(recipe)}
+            write_manifest(self.path, manifest)
 
     def reindex(self, *, progress: Progress | None = None) -> SyncReport:
-        """Make all vectors with the present embedder, then let go of the others.
+        """Read again what was cut or analysed in another way, and make all vectors.
 
-        Until the last one is made the old ones stay in use; interrupted, it goes on.
+        Files that are gone keep what was stored of them. Until the last vector is made the
+        old ones stay in use; interrupted, it goes on. Open with `reindexing=True`.
 
         Raises:
             KnowledgeError: it was opened without an embedder.
         """
         begun = time.perf_counter()
-        with self._store.writing():
-            self._dense.reindex(progress or _silent)
-        return SyncReport(chunks=self._store.count(), seconds=time.perf_counter() - begun)
+        tell = progress or _silent
+        with self._store.connection.writing():
+            self._store.connection.put(_ANALYSER, self.analyser.name)
+            report = Sync(self._store, self._preparation, tell).run(self._outdated())
+            self._prepare_entries()
+            self._dense.reindex(tell)
+        report.chunks = self._store.count()
+        report.seconds = time.perf_counter() - begun
+        return report
+
+    def _outdated(self) -> list[File]:
+        """Return the files that are there and were prepared in another way than now."""
+        name = self._preparation.name
+        sources = {file: source for source, file in self._store.sources().items()}
+        return [
+            File(Path(path), sources[path].partition("!/")[0])
+            for path, (_, prepared) in self._store.files().items()
+            if prepared != name and path in sources and Path(path).is_file()
+        ]
+
+    def _prepare_entries(self) -> None:
+        for entry in self.take(self.keys()):
+            row, chunks = self._preparation.entry(entry)
+            if self._store.prepared(row.path) != row.prepared:
+                self._store.replace_document(row, chunks)
 
     # health
 
@@ -253,30 +360,25 @@ class Knowledge:
             waiting=passages - vectors,
             characters=sum(document.characters for document in documents),
             bytes=sum(file.stat().st_size for file in self.path.iterdir() if file.is_file()),
-            index=VectorIndex.kind,
+            index=self._dense.kind,
+            analyser=self.analyser.name,
             languages=self.languages(),
             embedder=self._dense.fingerprint,
+            recipe=self.recipe,
         )
 
     def check(self) -> list[str]:
         """Return what does not agree between SQLite, full text and FAISS; nothing if all does."""
-        problems = self._store.problems()
-        for document in self.documents():
-            text = self.text(document.id)
-            if len(text) != document.characters:
-                problems.append(f"{document.source}: its text is not as long as it was stored")
-        return problems + self._dense.problems()
+        return self._store.problems() + self._dense.problems()
 
     def _prune(self, paths: Sequence[Path]) -> int:
         roots = [f"{absolute(path)}/" for path in paths if path.is_dir()]
         gone = [
-            document
-            for document in self.documents()
-            if any(document.path.startswith(root) for root in roots)
-            and not Path(document.path).exists()
+            document_id
+            for document_id, file in self._store.placed()
+            if any(file.startswith(root) for root in roots) and not Path(file).exists()
         ]
-        for document in gone:
-            self._store.delete_document(document.id)
+        self._store.delete_documents(gone)
         return len(gone)
 
     def close(self) -> None:
@@ -292,6 +394,8 @@ class Knowledge:
 
 def exists(path: Path) -> bool:
     """Tell whether there is a knowledge base in a folder."""
+    from groundling.knowledge.connection import DATABASE
+
     return (path / DATABASE).is_file()
 
 

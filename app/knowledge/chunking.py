@@ -5,21 +5,28 @@ About 700 characters each, without overlap: at a fixed budget of 4,000 character
 crosses a page or a heading, so that its page and its heading are right for all of it.
 Inside of a section the cut goes, by preference, to a blank line, a line end, the end of a
 sentence (Latin, Korean, Chinese, Japanese), a space.
+
+Time and memory are linear in the length of the text, whatever it looks like: one line of
+64 MB is cut as a book is.
 """
 
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from groundling.knowledge.loaders.document import Heading, LoadedDocument, Table
 
 CHUNKER_VERSION = 1
 
+# A chunk carries its headings: a "heading" of a megabyte must not be stored a thousand times.
+LONGEST_HEADING = 200
+
 # What is added to the distance from the ideal cut, in chunk sizes.
-_BLANK, _LINE, _SENTENCE, _SPACE = 0.0, 0.15, 0.2, 0.8
+_COSTS = {"blank": 0.0, "line": 0.15, "sentence": 0.2, "space": 0.8}
 
 _BOUNDARY = re.compile(
     r"(?P<blank>\n[ \t]*\n\s*)"
@@ -41,6 +48,19 @@ class Chunk:
     heading: str
 
 
+class _Tables:
+    """The tables of a document, each found by a place inside of it."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self._tables = sorted(tables, key=lambda table: table.start)
+        self._starts = [table.start for table in self._tables]
+
+    def around(self, place: int) -> Table | None:
+        """Return the table that begins before the place and ends after it."""
+        i = bisect_left(self._starts, place) - 1
+        return self._tables[i] if i >= 0 and place < self._tables[i].end else None
+
+
 def hard_bound(size: int) -> int:
     """Return the length no chunk exceeds: only a table row may be longer than `size`."""
     return 2 * size
@@ -55,6 +75,7 @@ def split(document: LoadedDocument, size: int = 700) -> list[Chunk]:
     """
     text = document.text
     chunks: list[Chunk] = []
+    tables = _Tables(document.tables)
     path: list[Heading] = []
     headings = iter(document.headings)
     upcoming = next(headings, None)
@@ -62,14 +83,14 @@ def split(document: LoadedDocument, size: int = 700) -> list[Chunk]:
         while upcoming and upcoming.start < end:
             path = [above for above in path if above.level < upcoming.level] + [upcoming]
             upcoming = next(headings, None)
-        for start, stop in _pieces(document, begin, end, size):
+        for start, stop in _pieces(text, tables, begin, end, size):
             while start < stop and text[start].isspace():
                 start += 1
             while stop > start and text[stop - 1].isspace():
                 stop -= 1
             if start < stop:
                 page = bisect_right(document.pages, start) if document.pages else None
-                chunks.append(Chunk(start, stop, page, _heading(path, document.tables, start)))
+                chunks.append(Chunk(start, stop, page, _heading(path, tables, start)))
     return chunks
 
 
@@ -96,9 +117,14 @@ def _has_body(section: str) -> bool:
     return bool(section.partition("\n")[2].strip("=- \t\n"))
 
 
-def _pieces(document: LoadedDocument, begin: int, end: int, size: int) -> Iterator[tuple[int, int]]:
+def _pieces(
+    text: str, tables: _Tables, begin: int, end: int, size: int
+) -> Iterator[tuple[int, int]]:
     """Yield the pieces of a section: as few as its length asks for, of about equal length."""
-    places, penalties = _boundaries(document, begin, end)
+    if end - begin <= size:
+        yield begin, end
+        return
+    places, penalties = _boundaries(text, tables, begin, end)
     while end - begin > size:
         count = -(-(end - begin) // size)
         ideal = begin + (end - begin) / count
@@ -111,45 +137,46 @@ def _pieces(document: LoadedDocument, begin: int, end: int, size: int) -> Iterat
         elif last and places[last - 1] > begin:
             cut = places[last - 1]
         else:
-            cut = _forced(document.tables, places, begin, end, size)
+            cut = _forced(tables, places, begin, end, size)
         yield begin, cut
         begin = cut
     yield begin, end
 
 
-def _forced(tables: tuple[Table, ...], places: list[int], begin: int, end: int, size: int) -> int:
+def _forced(tables: _Tables, places: array[int], begin: int, end: int, size: int) -> int:
     """Cut where there is nothing to cut at: after `size`, or a whole table row."""
-    if any(table.start <= begin < table.end for table in tables):
+    if tables.around(begin + 1):
         after = bisect_right(places, begin)
         row_end = places[after] if after < len(places) else end
         return min(row_end, begin + hard_bound(size))
     return begin + size
 
 
-def _boundaries(document: LoadedDocument, begin: int, end: int) -> tuple[list[int], list[float]]:
+def _boundaries(
+    text: str, tables: _Tables, begin: int, end: int
+) -> tuple[array[int], array[float]]:
     """Return where the section may be cut, and what a cut there costs."""
-    places: list[int] = []
-    penalties: list[float] = []
-    costs = {"blank": _BLANK, "line": _LINE, "sentence": _SENTENCE, "space": _SPACE}
-    tables = [table for table in document.tables if table.start < end and table.end > begin]
-    starts = [table.start for table in tables]
-    for found in _BOUNDARY.finditer(document.text, begin, end):
+    places = array("q")
+    penalties = array("d")
+    for found in _BOUNDARY.finditer(text, begin, end):
         kind = str(found.lastgroup)
         place = found.end()
         if not begin < place < end:
             continue
-        if kind in ("sentence", "space"):
-            i = bisect_left(starts, place) - 1
-            if i >= 0 and place < tables[i].end:
-                continue
+        if kind in ("sentence", "space") and tables.around(place):
+            continue
         places.append(place)
-        penalties.append(costs[kind])
+        penalties.append(_COSTS[kind])
     return places, penalties
 
 
-def _heading(path: list[Heading], tables: tuple[Table, ...], start: int) -> str:
-    heading = " > ".join(above.title for above in path)
-    i = bisect_left([table.start for table in tables], start) - 1
-    if i >= 0 and start < tables[i].end:
-        heading = f"{heading} | {tables[i].header}" if heading else tables[i].header
+def _heading(path: list[Heading], tables: _Tables, start: int) -> str:
+    heading = " > ".join(_shortened(above.title) for above in path)
+    if table := tables.around(start):
+        header = _shortened(table.header)
+        heading = f"{heading} | {header}" if heading else header
     return heading
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= LONGEST_HEADING else f"{title[:LONGEST_HEADING]}…"

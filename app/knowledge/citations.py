@@ -6,6 +6,10 @@ neighbours) of the passages it was shown, and a citation names the exact charact
 document that carry the sentence. A number in the sentence must stand in the cited text or
 in the question; without that, no overlap of words is enough.
 
+At the end each citation is held against the stored text once more (`verified`), and what
+does not hold is taken out of the list and of the answer. Markers that the model wrote of
+its own accord are taken out before (`unmark`), so that only proved ones remain.
+
 What this does not know: whether the cited text *entails* the sentence. It knows that the
 words and figures are there, and where.
 """
@@ -13,11 +17,12 @@ words and figures are there, and where.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypedDict
 
+from groundling.errors import KnowledgeError
 from groundling.knowledge.analyser import analyse
 from groundling.knowledge.passage import Passage
 
@@ -30,6 +35,11 @@ SENTENCE = re.compile(
     r"([^\n]+?(?:[.!?。？！…]+[\"'”’)\]]*(?=\s|$)|(?=\n)|$))",
     re.MULTILINE,
 )
+MARKERS = re.compile(r" ?((?:\[\d+\])+)")  # as `mark` writes them
+# As models write them: [3], [1, 2], [2-4].
+CLAIMED = re.compile(r"[ \t]*\[\s*\d+(?:\s*[,;–-]\s*\d+)*\s*\]")
+
+TextOf = Callable[[int, int, int], str]
 
 
 class Citation(TypedDict):
@@ -147,6 +157,70 @@ def mark(answer: str, marks: Sequence[tuple[Sentence, Sequence[int]]]) -> str:
             brackets = "".join(f"[{number}]" for number in numbers_)
             answer = f"{body} {brackets}{text[len(body) :]}{answer[sentence.end :]}"
     return answer
+
+
+def unmark(text: str) -> str:
+    """Take out the citation markers that a model has written: nothing proves them."""
+    while (without := CLAIMED.sub("", text)) != text:
+        text = without
+    return text
+
+
+def verified(
+    citations: Sequence[Citation], passages: Sequence[Passage], text_of: TextOf
+) -> tuple[list[Citation], list[Citation]]:
+    """Hold citations against the stored text, as it is now.
+
+    Args:
+        citations: of one answer.
+        passages: what stood in the prompt.
+        text_of: returns the text of a document, by id, from one offset to another; as
+            `Knowledge.text` does.
+
+    Returns:
+        Those whose quote is the stored text, character for character, inside a passage that
+        was in the prompt; and the others.
+    """
+    kept: list[Citation] = []
+    removed: list[Citation] = []
+    for citation in citations:
+        (kept if _holds(citation, passages, text_of) else removed).append(citation)
+    return kept, removed
+
+
+def renumber(answer: str, kept: Sequence[Citation]) -> tuple[str, list[Citation]]:
+    """Take out the markers of citations that were removed, and count the others anew.
+
+    Args:
+        answer: as `mark` wrote it.
+        kept: the citations that stay, in order.
+    """
+    places = {citation["number"]: place for place, citation in enumerate(kept, start=1)}
+
+    def again(match: re.Match[str]) -> str:
+        found = [int(number) for number in re.findall(r"\d+", match[1])]
+        left = "".join(f"[{places[number]}]" for number in found if number in places)
+        return f" {left}" if left else ""
+
+    counted = [
+        Citation(**{**citation, "number": place}) for place, citation in enumerate(kept, start=1)
+    ]
+    return MARKERS.sub(again, answer), counted
+
+
+def _holds(citation: Citation, passages: Sequence[Passage], text_of: TextOf) -> bool:
+    start, end = citation["start"], citation["end"]
+    shown = any(
+        passage.document_id == citation["document_id"]
+        and passage.start <= start < end <= passage.end
+        for passage in passages
+    )
+    if not shown:
+        return False
+    try:
+        return text_of(citation["document_id"], start, end) == citation["quote"]
+    except KnowledgeError:  # the document was removed while the answer was written
+        return False
 
 
 def _stretches(text: str) -> Iterator[tuple[int, int, float]]:

@@ -1,7 +1,8 @@
 """The dense side of a knowledge base: makes vectors, and searches them.
 
-Vectors are stored in SQLite by the hash of their text, so a text that moved or stands twice
-is embedded once. The FAISS index in memory follows what this or any other process commits.
+Vectors are committed to SQLite by the hash of their text. The FAISS index in memory follows
+what this or any other process commits, in time proportional to what changed; the one on the
+disk is written when enough has changed, and whoever opens it follows the rest.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from pathlib import Path
 from threading import Lock, RLock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundling.errors import IndexMismatch, KnowledgeError
 from groundling.knowledge.chunking import CHUNKER_VERSION
-from groundling.knowledge.store import Store, Waiting
-from groundling.knowledge.sync import Progress, index_text
-from groundling.knowledge.vectors import INDEX, VectorIndex
+from groundling.knowledge.preparation import Progress, index_text
+from groundling.knowledge.rows import Waiting
+from groundling.knowledge.store import Store
+from groundling.knowledge.vectors import INDEX, WIDER, VectorIndex
 from groundling.models.embedder import Embedder, Fingerprint, space
 
-# Texts embedded between two commits: what an interruption may lose.
-EMBED_BATCH = 64
+# Texts embedded between two commits: what an interruption may lose. Many, because texts of
+# similar length are embedded together.
+EMBED_BATCH = 256
 # Rows read from SQLite at a time when the index is made: 6 MB of 384 float32.
 READ_BATCH = 4096
+# The file is written anew when so many vectors, or such a share of them, have changed.
+_SAVE_AFTER, _SAVE_SHARE = 1000, 0.05
 
 _FINGERPRINT = "fingerprint"
 
@@ -34,24 +40,24 @@ class Dense:
     Args:
         store: holds the vectors.
         folder: holds the FAISS file.
-        embedder: makes the vectors; without one none are made or searched, though those
-            of removed documents still go.
+        embedder: makes the vectors; without one none are made or searched.
     """
 
     def __init__(self, store: Store, folder: Path, embedder: Embedder | None) -> None:
         self.store = store
+        self.rows = store.vectors
         self.folder = folder
         self.embedder = embedder
         self._index: VectorIndex | None = None
-        self._saved = False
-        self._seen = -1
+        self._sequence = 0  # the last change that the index in memory has
+        self._saved = -1  # and the one on the disk; -1: there is none
         self._indexing = RLock()
         self._embedding = Lock()
 
     @property
     def fingerprint(self) -> Fingerprint | None:
         """What the stored vectors are; None before there are any."""
-        stored = self.store.get(_FINGERPRINT)
+        stored = self.store.connection.get(_FINGERPRINT)
         if stored is None:
             return None
         fingerprint: Fingerprint = json.loads(stored)
@@ -73,7 +79,13 @@ class Dense:
     def count(self) -> int:
         """Return how many passages have a vector."""
         fingerprint = self.fingerprint
-        return len(self.store.vector_ids(space(fingerprint))) if fingerprint else 0
+        return self.rows.count(space(fingerprint)) if fingerprint else 0
+
+    @property
+    def kind(self) -> str:
+        """The kind of the index; empty where there is none."""
+        index = self.refresh()
+        return index.kind if index is not None else ""
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
         """Return the chunk ids nearest in meaning and their cosine, best first."""
@@ -84,8 +96,31 @@ class Dense:
             return []
         with self._embedding:
             vector = np.asarray(self.embedder.embed_query(query), dtype=np.float32)
+        return self.nearest(vector, k)
+
+    def nearest(self, vector: NDArray[np.float32], k: int) -> list[tuple[int, float]]:
+        """Return the chunk ids nearest to a vector and their cosine, best first."""
+        index = self.refresh()
+        if index is None:
+            return []
         with self._indexing:
-            return index.search(vector, k)
+            found = index.search(vector, k if index.exact else WIDER * k)
+        return found if index.exact else self._weighed(vector, found)[:k]
+
+    def _weighed(
+        self, vector: NDArray[np.float32], found: Sequence[tuple[int, float]]
+    ) -> list[tuple[int, float]]:
+        """Order what an inexact index found by the exact vectors."""
+        scored = [
+            (chunk_id, float(np.frombuffer(row, dtype="<f4") @ vector))
+            for chunk_id, row in self.vectors([chunk_id for chunk_id, _ in found])
+        ]
+        return sorted(scored, key=lambda pair: -pair[1])
+
+    def vectors(self, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Return the vectors of the ids that have one, as little-endian float32."""
+        fingerprint = self.fingerprint
+        return self.rows.get(space(fingerprint), chunk_ids) if fingerprint else []
 
     def embed_waiting(self, tell: Progress) -> None:
         """Make the vectors that are missing; the caller holds the right to write."""
@@ -93,7 +128,7 @@ class Dense:
             return
         self.check_space()
         if self.fingerprint is None:
-            self.store.put(_FINGERPRINT, json.dumps(self.embedder.fingerprint))
+            self.store.connection.put(_FINGERPRINT, json.dumps(self.embedder.fingerprint))
         self._make(self.embedder, tell)
 
     def reindex(self, tell: Progress) -> None:
@@ -110,22 +145,23 @@ class Dense:
         self._make(self.embedder, tell)
         # The old file must not stand beside the new space, however this ends.
         (self.folder / INDEX).unlink(missing_ok=True)
-        with self.store.transaction():
-            self.store.put(_FINGERPRINT, json.dumps(self.embedder.fingerprint))
-            self.store.drop_other_spaces(space(self.embedder.fingerprint))
+        with self.store.connection.transaction():
+            self.store.connection.put(_FINGERPRINT, json.dumps(self.embedder.fingerprint))
+            self.rows.drop_other_spaces(space(self.embedder.fingerprint))
         with self._indexing:
-            self._index = None
+            self._index, self._saved = None, -1
             self.refresh(persist=True)
 
     def refresh(self, *, persist: bool = False) -> VectorIndex | None:
         """Return the index, brought up to date with what was committed, by whomever.
 
         Args:
-            persist: also write it to the disk; the caller holds the right to write.
+            persist: also write it to the disk if enough has changed; the caller holds the
+                right to write.
         """
         with self._indexing:
-            seen = self.store.data_version()
-            if self._index is not None and seen == self._seen and not persist:
+            newest = self.rows.sequence()
+            if self._index is not None and newest == self._sequence and not persist:
                 return self._index
             fingerprint = self.fingerprint
             if fingerprint is None:
@@ -133,17 +169,15 @@ class Dense:
             self.check_space()
             name = space(fingerprint)
             if self._index is None:
-                dimension = int(fingerprint["dimension"])
-                self._index = VectorIndex.read(self.folder, name, dimension)
-                self._saved = self._index is not None
-                self._index = self._index or VectorIndex(dimension)
-            if self._follow(self._index, name):
-                self._saved = False
-            self._seen = seen
-            if persist and not self._saved:
-                about = {"embedder": fingerprint, "space": name, "chunker": CHUNKER_VERSION}
-                self._index.save(self.folder, about)
-                self._saved = True
+                self._open(name, int(fingerprint["dimension"]))
+            assert self._index is not None
+            self._follow(self._index, name, newest)
+            if not self._index.suits(len(self._index)):
+                self._index = self._made(name, self._index.dimension)
+                self._saved = -1
+            self._sequence = newest
+            if persist and self._worth_saving(len(self._index)):
+                self._save(self._index, fingerprint, name)
             return self._index
 
     def problems(self) -> list[str]:
@@ -154,34 +188,62 @@ class Dense:
             return []
         name = space(fingerprint)
         with self._indexing:
-            ids, held = self.store.vector_ids(name), set(index.ids())
-            problems = []
-            if set(ids) != held:
-                problems.append(f"FAISS has {len(held)} vectors, SQLite has {len(ids)}")
+            ids, held = self.rows.ids(name), index.ids()
+            if not np.array_equal(ids, held):
+                missing, extra = np.setdiff1d(ids, held), np.setdiff1d(held, ids)
+                return [f"FAISS lacks {len(missing)} vectors and has {len(extra)} too many"]
             wrong = sum(
-                not np.array_equal(np.frombuffer(vector, dtype="<f4"), index.vector(chunk_id))
-                for batch in _batches(ids)
-                for chunk_id, vector in self.store.vectors(name, batch)
-                if chunk_id in held
+                not _agrees(index.vector(chunk_id), vector)
+                for batch in self.rows.batches(name, READ_BATCH)
+                for chunk_id, vector in batch
             )
-            if wrong:
-                problems.append(f"{wrong} vectors in FAISS differ from those in SQLite")
-            return problems
+        return [f"{wrong} vectors in FAISS differ from those in SQLite"] if wrong else []
 
-    def _follow(self, index: VectorIndex, name: str) -> bool:
-        """Give the index the vectors that SQLite has, and no others; tell if it changed."""
-        wanted, held = set(self.store.vector_ids(name)), set(index.ids())
-        if wanted == held:
-            return False
-        if gone := held - wanted:
-            index.remove(sorted(gone))
-        for batch in _batches(sorted(wanted - held)):
-            index.add(self.store.vectors(name, batch))
-        return True
+    def _open(self, name: str, dimension: int) -> None:
+        """Read the file, or make the index where it cannot be used."""
+        read = VectorIndex.read(self.folder, name, dimension)
+        if read is not None:
+            self._index, self._sequence = read
+            self._saved = self._sequence
+        else:
+            self._sequence = self.rows.sequence()
+            self._index = self._made(name, dimension)
+
+    def _made(self, name: str, dimension: int) -> VectorIndex:
+        return VectorIndex.make(
+            dimension, self.rows.count(name), lambda: self.rows.batches(name, READ_BATCH)
+        )
+
+    def _follow(self, index: VectorIndex, name: str, newest: int) -> None:
+        """Give the index the vectors that SQLite has, and no others."""
+        if newest == self._sequence:
+            return
+        changed = self.rows.since(self._sequence)
+        if changed is None:  # the log no longer reaches back so far
+            held, wanted = index.ids(), self.rows.ids(name)
+            changed = np.setxor1d(held, wanted).tolist()
+        for batch in _batches(changed):
+            index.remove(batch)
+            index.add(self.rows.get(name, batch))
+
+    def _worth_saving(self, vectors: int) -> bool:
+        behind = self._sequence - self._saved
+        return self._saved < 0 or behind > max(_SAVE_AFTER, _SAVE_SHARE * vectors)
+
+    def _save(self, index: VectorIndex, fingerprint: Fingerprint, name: str) -> None:
+        about = {
+            "embedder": fingerprint,
+            "space": name,
+            "chunker": CHUNKER_VERSION,
+            "sequence": self._sequence,
+        }
+        index.save(self.folder, about)
+        self._saved = self._sequence
+        self.rows.forget(self._sequence)
 
     def _make(self, embedder: Embedder, tell: Progress) -> None:
         name = space(embedder.fingerprint)
-        waiting = self.store.without_vector(name)
+        waiting = self.rows.waiting(name)
         texts = self._texts(waiting)
         for done in range(0, len(waiting), EMBED_BATCH):
             tell("embedding", done, len(waiting))
@@ -189,7 +251,7 @@ class Dense:
             with self._embedding:
                 vectors = embedder.embed_documents([next(texts) for _ in batch])
             matrix = np.asarray(vectors, dtype=np.float32)
-            self.store.put_vectors(name, [row.index_hash for row in batch], matrix)
+            self.rows.put(name, [row.index_hash for row in batch], matrix)
         if waiting:
             tell("embedding", len(waiting), len(waiting))
 
@@ -205,6 +267,10 @@ class Dense:
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for first in range(0, len(ids), READ_BATCH):
         yield ids[first : first + READ_BATCH]
+
+
+def _agrees(held: NDArray[np.float32] | None, stored: bytes) -> bool:
+    return held is None or np.array_equal(held, np.frombuffer(stored, dtype="<f4"))
 
 
 def _describe(fingerprint: Fingerprint) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from groundling.errors import KnowledgeError
-from groundling.knowledge.loaders.registry import LOADERS, readable
+from groundling.knowledge.loaders.registry import Community, kinds, readable
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,9 @@ class Found:
     source: str
 
 
-def find(paths: Sequence[Path]) -> tuple[list[Found], list[tuple[str, str]], int]:
+def find(
+    paths: Sequence[Path], community: Community | None = None
+) -> tuple[list[Found], list[tuple[str, str]], int]:
     """Return the readable files, what was skipped and why, and how many were not readable kinds.
 
     Folders are searched to the bottom. Hidden files and folders are passed over; links that
@@ -42,7 +44,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Found], list[tuple[str, str]], int
             found.setdefault(path, Found(path, path.name))
             continue
         for file in _walk(path, skipped):
-            if not readable(file):
+            if not readable(file, community):
                 ignored += 1
             elif file.is_symlink() and not _inside(file, path):
                 skipped.append((str(file), "the link leads out of the folder"))
@@ -55,7 +57,7 @@ def find(paths: Sequence[Path]) -> tuple[list[Found], list[tuple[str, str]], int
         raise KnowledgeError(
             f"There is no document in {', '.join(str(path) for path in paths) or 'nothing'}"
             + (f"; {ignored} files are of other kinds." if ignored else "."),
-            hint=f"Readable are {', '.join(sorted(LOADERS))}.",
+            hint=f"Readable are {', '.join(kinds())}.",
         )
     return list(found.values()), skipped, ignored
 

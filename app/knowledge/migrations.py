@@ -54,4 +54,30 @@ def m001_documents(db: Connection) -> None:
         db.execute(statement)
 
 
-MIGRATIONS = (m001_documents,)
+def m002_files_and_changes(db: Connection) -> None:
+    """Files of several documents, texts with metadata, totals, and a log of changes.
+
+    `changes` lets an index in memory or on the disk follow in time proportional to what
+    changed; its rows are dropped once the index on the disk has them.
+    """
+    statements = """
+        ALTER TABLE documents RENAME COLUMN chunking TO prepared;
+        ALTER TABLE documents ADD COLUMN file TEXT NOT NULL DEFAULT '';
+        ALTER TABLE documents ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
+        UPDATE documents SET file = path;
+        CREATE INDEX documents_file ON documents (file);
+        CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, prepared TEXT NOT NULL);
+        ALTER TABLE chunks ADD COLUMN terms INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+        INSERT INTO totals SELECT 'chunks', count(*) FROM chunks;
+        INSERT INTO totals SELECT 'terms', 0;
+        CREATE TABLE changes (
+            sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+            chunk_id INTEGER NOT NULL
+        )
+    """
+    for statement in statements.split(";\n"):
+        db.execute(statement)
+
+
+MIGRATIONS = (m001_documents, m002_files_and_changes)

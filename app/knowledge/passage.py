@@ -13,7 +13,8 @@ class Passage:
     `start` and `end` are character offsets into that text: `stored_text[start:end] == text`
     always. `page` counts from 1 and is None where the format has no pages. `heading` is the
     path of section headings ("Leave > Sick leave"), and the header row of a table that the
-    passage begins inside of. `score` can be compared within one query only.
+    passage begins inside of. `score` can be compared within one query only. `key` is that of
+    its document: the file's path, or what a text was put in under.
     """
 
     chunk_id: int
@@ -26,6 +27,7 @@ class Passage:
     end: int
     text: str
     score: float = 0.0
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ import csv
 import io
 import itertools
 import re
-import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from groundling.errors import DocumentError
+from groundling.knowledge.loaders.packages import check_package
 from groundling.knowledge.loaders.text import decode
 from groundling.knowledge.table_names import clean, free
 
@@ -41,8 +43,28 @@ _DATE = re.compile(
 _INTEGER_DIGITS = 18  # more do not fit SQLite's 64 bits
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """A table of a file: its name in SQL, its own title (text files have none), its rows."""
+
+    name: str
+    title: str
+    rows: Iterator[Row]
+
+
 def read(file: Path) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Read a file's tables: a name for each, and its rows. Go through them in this order.
+    """Read a file's tables: a name for each, and its rows, as `sheets` does."""
+    for sheet in sheets(file):
+        yield sheet.name, sheet.rows
+
+
+def sheets(file: Path, *, as_written: bool = False) -> Iterator[Sheet]:
+    """Read a file's tables. Go through them and their rows in this order.
+
+    Args:
+        file: a file of one of `SUFFIXES`.
+        as_written: leave the cells of text files as they are, and give percentages of
+            workbooks as texts such as "15%"; else both are numbers to reckon with.
 
     Raises:
         DocumentError: the file is too large, damaged, or none of its kind; the rows raise it,
@@ -52,11 +74,11 @@ def read(file: Path) -> Iterator[tuple[str, Iterator[Row]]]:
     if file.stat().st_size > MOST_BYTES:
         raise DocumentError(f"{file} is larger than {MOST_BYTES // 1_000_000} MB.")
     if file.suffix.lower() == ".xlsx":
-        yield from _read_workbook(file)
+        yield from _read_workbook(file, as_written)
         return
     text = decode(file)
     delimiter = "\t" if file.suffix.lower() == ".tsv" else delimiter_of(text)
-    yield file.stem, _read_lines(file, text, delimiter)
+    yield Sheet(file.stem, "", _read_lines(file, text, delimiter, _bare if as_written else value))
 
 
 def header(rows: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
@@ -68,16 +90,26 @@ def header(rows: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
     names are numbered.
     """
     iterator = iter(rows)
-    first = list(itertools.islice((row for row in iterator if _filled(row)), _LOOKED_AT))
+    first = top(iterator)
     if not first:
         return [], iterator
-    fullest = max(_filled(row) for row in first)
-    least = min(fullest, max(2, (fullest + 1) // 2))
-    place = next(n for n, row in enumerate(first) if _filled(row) >= least)
+    place = header_place(first)
     width = max(_width(row) for row in first[place:])
     named = any(isinstance(cell, str) for cell in first[place])
     names = _names(first[place] if named else (), width)
     return names, itertools.chain(first[place + named :], iterator)
+
+
+def top(rows: Iterator[Row]) -> list[Row]:
+    """Take the first rows that are not empty, among which the header is looked for."""
+    return list(itertools.islice((row for row in rows if _filled(row)), _LOOKED_AT))
+
+
+def header_place(first: Sequence[Row]) -> int:
+    """Find the row that names the columns among those that `top` took."""
+    fullest = max(_filled(row) for row in first)
+    least = min(fullest, max(2, (fullest + 1) // 2))
+    return next(n for n, row in enumerate(first) if _filled(row) >= least)
 
 
 def value(text: str) -> Cell:
@@ -120,36 +152,37 @@ def delimiter_of(text: str) -> str:
     return max(",;\t|", key=fitness)
 
 
-def _read_lines(file: Path, text: str, delimiter: str) -> Iterator[Row]:
+def _read_lines(
+    file: Path, text: str, delimiter: str, read_cell: Callable[[str], Cell]
+) -> Iterator[Row]:
     try:
         # Not splitlines: a cell may hold a line or paragraph separator of Unicode.
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
             if any(len(cell) > LONGEST_CELL for cell in row):
                 raise DocumentError(f"{file} has a field larger than {LONGEST_CELL:,} characters.")
-            yield [value(cell) for cell in row[:MOST_COLUMNS]]
+            yield [read_cell(cell) for cell in row[:MOST_COLUMNS]]
     except csv.Error as error:
         raise DocumentError(f"{file} is no table: {error}") from error
 
 
-def _read_workbook(file: Path) -> Iterator[tuple[str, Iterator[Row]]]:
+def _read_workbook(file: Path, as_written: bool) -> Iterator[Sheet]:
     from openpyxl import load_workbook
 
     try:
-        with zipfile.ZipFile(file) as package:
-            unpacked = sum(part.file_size for part in package.infolist())
-        if unpacked > MOST_UNPACKED:
-            raise DocumentError(f"{file} unpacks to {unpacked / 1e6:,.0f} MB: too much.")
+        check_package(file, MOST_UNPACKED)
         book = load_workbook(file, read_only=True, data_only=True)
     except (DocumentError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # zip, XML and its own: openpyxl lets everything through
         raise DocumentError(f"{file} is no workbook: {error}") from error
     try:
-        sheets = book.worksheets
-        for sheet in sheets:
-            name = file.stem if len(sheets) == 1 else f"{file.stem}_{sheet.title}"
+        several = len(book.worksheets) > 1
+        for sheet in book.worksheets:
+            name = f"{file.stem}_{sheet.title}" if several else file.stem
             sheet.reset_dimensions()  # some programs write wrong ones
-            yield name, _read_sheet(file, sheet.iter_rows(values_only=True))
+            rows = sheet.iter_rows(values_only=not as_written)
+            shown = ([_shown(cell) for cell in row] for row in rows) if as_written else rows
+            yield Sheet(name, sheet.title, _read_sheet(file, shown))
     finally:
         book.close()
 
@@ -169,6 +202,16 @@ def _read_sheet(file: Path, rows: Iterable[Sequence[object]]) -> Iterator[Row]:
         if lines > MOST_LINES or cells > MOST_WALKED:
             raise DocumentError(f"{file} claims to be larger than {lines:,} rows: too much.")
         yield [_cell(cell) for cell in row[:MOST_COLUMNS]]
+
+
+def _bare(text: str) -> Cell:
+    return text.strip() or None
+
+
+def _shown(cell: Any) -> object:
+    """Return the value of a workbook's cell, a percentage as people see it."""
+    number = isinstance(cell.value, int | float) and not isinstance(cell.value, bool)
+    return f"{cell.value * 100:.12g}%" if number and "%" in cell.number_format else cell.value
 
 
 def _cell(cell: object) -> Cell:

@@ -1,265 +1,232 @@
-"""The SQLite side: documents, chunks, terms and vectors in one file.
+"""Documents and chunks in SQLite, with their terms and vectors kept in step.
 
-What is committed here is the knowledge base; the FAISS file is made from it. Knows nothing
-of loaders, embedders or fusion. Safe for threads (one connection, one lock) and for several
-processes (WAL; writers take `Store.writing`).
+What is committed here is the knowledge base; the FAISS file is made from it. Each document
+comes and goes in one transaction, in time proportional to that document. Knows nothing of
+loaders, embedders or fusion.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields, replace
 from pathlib import Path
-from threading import RLock
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from groundling.database import WAIT_SECONDS, NewerLayout, connect, migrate
-from groundling.errors import KnowledgeError
-from groundling.knowledge.migrations import MIGRATIONS
+from groundling.knowledge.connection import Connection
 from groundling.knowledge.passage import Document, Passage
+from groundling.knowledge.rows import NewChunk, NewDocument
+from groundling.knowledge.vector_rows import VectorRows
+from groundling.knowledge.words import Words
 
-DATABASE = "knowledge.sqlite"
-LOCK = "write.lock"
-# SQLite takes 32,766 parameters; a query longer than this is not a question.
-MAX_QUERY_TERMS = 256
-
-
-@dataclass(frozen=True)
-class NewDocument:
-    """A document's row before it has an id."""
-
-    path: str
-    source: str
-    title: str
-    format: str
-    pages: int
-    sha256: str
-    added_at: str
-    chunking: str
-    hangul: int
-    latin: int
-    text: str
-
-
-@dataclass(frozen=True)
-class NewChunk:
-    """A chunk's row before it has an id; `terms` is what full text finds it by."""
-
-    start: int
-    end: int
-    page: int | None
-    heading: str
-    text_hash: bytes
-    index_hash: bytes
-    terms: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A chunk that has no vector yet."""
-
-    document_id: int
-    start: int
-    end: int
-    heading: str
-    title: str
-    index_hash: bytes
+_COLUMNS = tuple(field.name for field in fields(NewDocument))
+_DOCUMENT = (
+    "SELECT id, source, path, title, format, pages, characters,"
+    " (SELECT count(*) FROM chunks WHERE document_id = documents.id),"
+    " sha256, added_at, hangul, latin FROM documents"
+)
+_PASSAGE = (
+    "SELECT c.id, c.document_id, d.source, d.title, c.heading, c.page, c.start, c.end,"
+    " substr(d.text, c.start + 1, c.end - c.start), d.path"
+    " FROM chunks c JOIN documents d ON d.id = c.document_id"
+)
 
 
 class Store:
-    """One `knowledge.sqlite`.
-
-    Args:
-        folder: where the file is.
-        create: make it if it is not there.
-
-    Raises:
-        KnowledgeError: it is not there and not to be made; it is damaged; SQLite has no FTS5.
-    """
+    """The tables of one knowledge base; see `Connection` for its arguments and errors."""
 
     def __init__(self, folder: Path, *, create: bool) -> None:
-        self.folder = folder
-        self.file = folder / DATABASE
-        self._lock = RLock()
-        if not self.file.exists():
-            if not create:
-                raise KnowledgeError(
-                    f"There is no knowledge base at {folder}.",
-                    hint="groundling knowledge add FOLDER",
-                )
-            folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = connect(self.file)
-            migrate(self._db, MIGRATIONS)
-        except NewerLayout as newer:
-            raise KnowledgeError(
-                f"The knowledge base was written by a newer version of Groundling ({newer}).",
-                hint="Update Groundling.",
-            ) from newer
-        except sqlite3.OperationalError as error:
-            if "fts5" in str(error):
-                raise KnowledgeError(
-                    "This Python's SQLite was built without full-text search (FTS5).",
-                    hint="Use a Python from python.org, uv or conda.",
-                ) from error
-            raise KnowledgeError(f"{self.file} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise KnowledgeError(
-                f"{self.file} is damaged: {error}",
-                hint=f"Move {folder} away and add the documents again.",
-            ) from error
+        self.connection = Connection(folder, create=create)
+        self.words = Words(self.connection)
+        self.vectors = VectorRows(self.connection)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
-
-    @contextmanager
-    def writing(self, timeout: float = WAIT_SECONDS) -> Iterator[None]:
-        """Hold the right to write, across processes and threads.
-
-        Raises:
-            KnowledgeError: another writer kept it for longer than `timeout` seconds.
-        """
-        from filelock import FileLock, Timeout
-
-        try:
-            with FileLock(self.folder / LOCK, timeout=timeout):
-                yield
-        except Timeout as error:
-            raise KnowledgeError(
-                f"Another process is writing to {self.folder}.",
-                hint="Wait until it has ended, then run this again; finished work is kept.",
-            ) from error
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit all that is done inside, or nothing."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    # meta
-
-    def get(self, key: str) -> str | None:
-        row = self._one("SELECT value FROM meta WHERE key = ?", key)
-        return None if row is None else str(row[0])
-
-    def put(self, key: str, value: str) -> None:
-        with self._lock:
-            self._db.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.connection.close()
 
     # documents
 
-    def replace_document(self, document: NewDocument, chunks: Iterable[NewChunk]) -> int:
-        """Store a document in place of the one with its path, in one transaction."""
-        with self.transaction():
-            if old := self._one("SELECT id FROM documents WHERE path = ?", document.path):
-                self._delete(old[0])
-            document_id = self._db.execute(
-                "INSERT INTO documents (path, source, title, format, pages, characters, sha256,"
-                " added_at, chunking, hangul, latin, text) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    document.path,
-                    document.source,
-                    document.title,
-                    document.format,
-                    document.pages,
-                    len(document.text),
-                    document.sha256,
-                    document.added_at,
-                    document.chunking,
-                    document.hangul,
-                    document.latin,
-                    document.text,
-                ),
-            ).lastrowid
-            assert document_id is not None
-            for chunk in chunks:
-                row = self._db.execute(
-                    "INSERT INTO chunks (document_id, start, end, page, heading, text_hash,"
-                    " index_hash) VALUES (?,?,?,?,?,?,?)",
-                    (
-                        document_id,
-                        chunk.start,
-                        chunk.end,
-                        chunk.page,
-                        chunk.heading,
-                        chunk.text_hash,
-                        chunk.index_hash,
-                    ),
-                ).lastrowid
-                self._db.execute(
-                    "INSERT INTO terms (rowid, body) VALUES (?, ?)", (row, " ".join(chunk.terms))
-                )
-            return document_id
+    def replace_document(
+        self, document: NewDocument, chunks: Iterable[NewChunk], *, whole_file: bool = True
+    ) -> int:
+        """Store a document in place of the one with its path, in one transaction.
 
-    def delete_document(self, document_id: int) -> None:
-        """Remove a document with its chunks, terms and vectors, in one transaction."""
-        with self.transaction():
-            self._delete(document_id)
+        Args:
+            document: its row.
+            chunks: its chunks, in order.
+            whole_file: the file has no other document, so that with this one it is done.
+        """
+        connection = self.connection
+        with connection.transaction():
+            old = connection.all("SELECT id FROM documents WHERE path = ?", document.path)
+            before = self._delete([row[0] for row in old])
+            document_id = connection.run(
+                f"INSERT INTO documents ({', '.join(_COLUMNS)}, characters)"
+                f" VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})",
+                *(*astuple(document), len(document.text)),
+            )
+            self._put_chunks(document_id, list(chunks))
+            # Only now: what stays of the old text keeps its vector.
+            self.vectors.delete_unused(before)
+            if whole_file and document.file:
+                self.finish_file(document.file, document.sha256, document.prepared)
+        return document_id
 
-    def _delete(self, document_id: int) -> None:
-        chunks = self._all("SELECT id, index_hash FROM chunks WHERE document_id = ?", document_id)
-        self._db.executemany("DELETE FROM terms WHERE rowid = ?", [(row[0],) for row in chunks])
-        self._db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
-        # A text that stands in another document too keeps its vector.
-        self._db.executemany(
-            "DELETE FROM vectors WHERE index_hash = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM chunks WHERE index_hash = ?1)",
-            [(row[1],) for row in chunks],
+    def _put_chunks(self, document_id: int, chunks: Sequence[NewChunk]) -> None:
+        ids = [
+            self.connection.run(
+                "INSERT INTO chunks (document_id, start, end, page, heading, text_hash,"
+                " index_hash, terms) VALUES (?,?,?,?,?,?,?,?)",
+                *(document_id, chunk.start, chunk.end, chunk.page, chunk.heading),
+                *(chunk.text_hash, chunk.index_hash, len(chunk.terms)),
+            )
+            for chunk in chunks
+        ]
+        self.words.put([(i, chunk.terms) for i, chunk in zip(ids, chunks, strict=True)])
+        self.vectors.changed(ids)
+        self._count(len(chunks), sum(len(chunk.terms) for chunk in chunks))
+
+    def delete_documents(self, document_ids: Sequence[int]) -> None:
+        """Remove documents with their chunks, terms and vectors, in one transaction."""
+        with self.connection.transaction():
+            self.vectors.delete_unused(self._delete(document_ids))
+
+    def _delete(self, document_ids: Sequence[int]) -> list[bytes]:
+        """Remove documents but for their vectors; return the hashes of their chunks."""
+        hashes: list[bytes] = []
+        for document_id in document_ids:
+            chunks = self.connection.all(
+                "SELECT id, index_hash, terms FROM chunks WHERE document_id = ?", document_id
+            )
+            ids = [row[0] for row in chunks]
+            self.words.delete(ids)
+            self.connection.run(
+                "DELETE FROM files WHERE path = (SELECT file FROM documents WHERE id = ?)",
+                document_id,
+            )
+            self.connection.run("DELETE FROM documents WHERE id = ?", document_id)
+            self.vectors.changed(ids)
+            self._count(-len(ids), -sum(row[2] for row in chunks))
+            hashes += [row[1] for row in chunks]
+        return hashes
+
+    def _count(self, chunks: int, terms: int) -> None:
+        self.connection.many(
+            "UPDATE totals SET value = value + ? WHERE name = ?",
+            [(chunks, "chunks"), (terms, "terms")],
         )
 
     def documents(self) -> list[Document]:
-        rows = self._all(
-            "SELECT id, source, path, title, format, pages, characters,"
-            " (SELECT count(*) FROM chunks WHERE document_id = documents.id),"
-            " sha256, added_at, hangul, latin FROM documents ORDER BY source"
-        )
-        return [Document(*(*row[:10], shares(*row[10:]))) for row in rows]
+        """Return all documents, by source."""
+        return [_document(row) for row in self.connection.all(f"{_DOCUMENT} ORDER BY source")]
 
-    def states(self) -> dict[str, tuple[int, str, str, str]]:
-        """Map each document's path to its id, source, sha256 and chunking."""
-        rows = self._all("SELECT path, id, source, sha256, chunking FROM documents")
+    def named(self, name: str) -> list[Document]:
+        """Return the documents of a source or path, or inside of a folder or file."""
+        rows = self.connection.all(
+            f"{_DOCUMENT} WHERE source = ?1 OR path = ?1 OR file = ?1"
+            " OR substr(source, 1, length(?2)) = ?2 OR substr(path, 1, length(?2)) = ?2"
+            " OR substr(source, 1, length(?3)) = ?3 ORDER BY source",
+            *(name, name.rstrip("/") + "/", name + "!/"),
+        )
+        return [_document(row) for row in rows]
+
+    def by_paths(self, paths: Sequence[str]) -> dict[str, int]:
+        """Map the paths that there are to their documents' ids."""
+        return dict(
+            self.connection.all(
+                "SELECT path, id FROM documents WHERE path IN (SELECT value FROM json_each(?))",
+                json.dumps(list(paths)),
+            )
+        )
+
+    def entries(self, most: int) -> list[str]:
+        """Return the paths of the texts that came from no file, oldest first; -1: all."""
+        rows = self.connection.all(
+            "SELECT path FROM documents WHERE file = '' ORDER BY id LIMIT ?", most
+        )
+        return [row[0] for row in rows]
+
+    def prepared(self, path: str) -> str | None:
+        """Return how the document of a path was prepared; None if there is none."""
+        row = self.connection.one("SELECT prepared FROM documents WHERE path = ?", path)
+        return None if row is None else str(row[0])
+
+    def placed(self) -> list[tuple[int, str]]:
+        """Return the id and the file of each document that has one."""
+        return self.connection.all("SELECT id, file FROM documents WHERE file <> ''")
+
+    def in_file(self, file: str) -> dict[str, tuple[int, str, str]]:
+        """Map the paths of a file's documents to (id, sha256, prepared)."""
+        rows = self.connection.all(
+            "SELECT path, id, sha256, prepared FROM documents WHERE file = ?", file
+        )
         return {row[0]: row[1:] for row in rows}
 
+    def sources(self) -> dict[str, str]:
+        """Map each source to the file it names, which for a file of several is that file's."""
+        return dict(self.connection.all("SELECT source, file FROM documents"))
+
     def rename(self, document_id: int, source: str) -> None:
-        with self._lock:
-            self._db.execute("UPDATE documents SET source = ? WHERE id = ?", (source, document_id))
+        """Give a document another source."""
+        self.connection.run("UPDATE documents SET source = ? WHERE id = ?", source, document_id)
 
     def text(self, document_id: int, start: int, end: int | None) -> str | None:
         """Return a span of a document's text; None if there is no such document."""
         length = -1 if end is None else max(0, end - start)
-        row = self._one(
+        row = self.connection.one(
             "SELECT CASE ?2 WHEN -1 THEN substr(text, ?1) ELSE substr(text, ?1, ?2) END"
             " FROM documents WHERE id = ?3",
             *(start + 1, length, document_id),
         )
         return None if row is None else str(row[0])
 
+    def metadata(self, document_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """Map documents to their own metadata over source, title and format."""
+        rows = self.connection.all(
+            "SELECT id, source, title, format, metadata FROM documents"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            json.dumps(list(document_ids)),
+        )
+        named = ("source", "title", "format")
+        return {
+            row[0]: {
+                **(dict(zip(named, row[1:4], strict=True)) if row[3] != "entry" else {}),
+                **json.loads(row[4]),
+            }
+            for row in rows
+        }
+
     def letters(self) -> tuple[int, int]:
         """Return how many Hangul and how many Latin letters all documents have."""
-        row = self._one("SELECT sum(hangul), sum(latin) FROM documents")
+        row = self.connection.one("SELECT sum(hangul), sum(latin) FROM documents")
         return row[0] or 0, row[1] or 0
+
+    # files
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """Map each file that is stored to the end to (sha256, prepared)."""
+        rows = self.connection.all("SELECT path, sha256, prepared FROM files")
+        return {row[0]: row[1:] for row in rows}
+
+    def finish_file(self, path: str, sha256: str, prepared: str) -> None:
+        """Note that all documents of a file are stored as it is now."""
+        self.connection.run("REPLACE INTO files VALUES (?, ?, ?)", path, sha256, prepared)
 
     # chunks
 
     def count(self) -> int:
-        row = self._one("SELECT count(*) FROM chunks")
-        return int(row[0])
+        """Return how many chunks there are."""
+        return self._total("chunks")
+
+    def mean_terms(self) -> float:
+        """Return how many terms a chunk has on average; at least 1."""
+        return max(1.0, self._total("terms") / max(1, self.count()))
+
+    def _total(self, name: str) -> int:
+        return int(self.connection.one("SELECT value FROM totals WHERE name = ?", name)[0])
 
     def text_hashes(self, chunk_ids: Sequence[int]) -> dict[int, bytes]:
-        rows = self._all(
+        """Map chunks to the hash of their text."""
+        rows = self.connection.all(
             "SELECT id, text_hash FROM chunks WHERE id IN (SELECT value FROM json_each(?))",
             json.dumps(list(chunk_ids)),
         )
@@ -267,122 +234,46 @@ class Store:
 
     def passages(self, scored: Sequence[tuple[int, float]]) -> list[Passage]:
         """Return the passages of chunk ids, in the order given; unknown ids are left out."""
-        rows = self._all(
-            "SELECT c.id, c.document_id, d.source, d.title, c.heading, c.page, c.start, c.end,"
-            " substr(d.text, c.start + 1, c.end - c.start)"
-            " FROM chunks c JOIN documents d ON d.id = c.document_id"
-            " WHERE c.id IN (SELECT value FROM json_each(?))",
+        rows = self.connection.all(
+            f"{_PASSAGE} WHERE c.id IN (SELECT value FROM json_each(?))",
             json.dumps([chunk_id for chunk_id, _ in scored]),
         )
         by_id = {row[0]: row for row in rows}
-        return [Passage(*(*by_id[i], score)) for i, score in scored if i in by_id]
+        return [_passage(by_id[i], score) for i, score in scored if i in by_id]
 
-    # full text
-
-    def lexical(self, terms: Sequence[str], k: int) -> list[tuple[int, float]]:
-        """Return the chunks with any of the terms and their BM25, best first.
-
-        BM25 is that of FTS5 (k1 = 1.2, b = 0.75). Its idf is all but 0 for a term that half
-        of the chunks have, so such a term hardly counts, in a tiny collection too.
-        """
-        wanted = list(dict.fromkeys(terms))
-        if len(wanted) > MAX_QUERY_TERMS:
-            counts = self.chunk_counts(wanted)
-            wanted = sorted((t for t in wanted if t in counts), key=lambda t: counts[t])
-            wanted = wanted[:MAX_QUERY_TERMS]
-        if not wanted:
-            return []
-        match = " OR ".join('"' + term.replace('"', '""') + '"' for term in wanted)
-        rows = self._all(
-            "SELECT rowid, -rank FROM terms WHERE terms MATCH ? ORDER BY rank LIMIT ?", match, k
-        )
-        return [(row[0], row[1]) for row in rows]
-
-    def chunk_counts(self, terms: Sequence[str]) -> dict[str, int]:
-        """Map each of the terms that occurs to the number of chunks it occurs in."""
-        rows = self._all(
-            "SELECT term, doc FROM term_counts WHERE term IN (SELECT value FROM json_each(?))",
-            json.dumps(list(terms)),
-        )
-        return dict(rows)
-
-    # vectors
-
-    def without_vector(self, space: str) -> list[Waiting]:
-        """Return the chunks with no vector in a space, each text once, by document."""
-        rows = self._all(
-            "SELECT c.document_id, c.start, c.end, c.heading, d.title, c.index_hash"
-            " FROM chunks c JOIN documents d ON d.id = c.document_id"
-            " WHERE NOT EXISTS (SELECT 1 FROM vectors v"
-            " WHERE v.space = ? AND v.index_hash = c.index_hash)"
-            " GROUP BY c.index_hash ORDER BY c.document_id, c.start",
-            space,
-        )
-        return [Waiting(*row) for row in rows]
-
-    def put_vectors(
-        self, space: str, hashes: Sequence[bytes], vectors: NDArray[np.float32]
-    ) -> None:
-        with self.transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO vectors VALUES (?, ?, ?)",
-                [
-                    (space, text_hash, vector.astype("<f4").tobytes())
-                    for text_hash, vector in zip(hashes, vectors, strict=True)
-                ],
-            )
-
-    def vector_ids(self, space: str) -> list[int]:
-        """Return the ids of the chunks that have a vector in the space, in order."""
-        rows = self._all(
-            "SELECT c.id FROM chunks c JOIN vectors v ON v.index_hash = c.index_hash"
-            " WHERE v.space = ? ORDER BY c.id",
-            space,
-        )
-        return [row[0] for row in rows]
-
-    def vectors(self, space: str, chunk_ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        """Return (chunk id, vector as little-endian float32) for the ids that have one."""
-        return self._all(
-            "SELECT c.id, v.vector FROM chunks c JOIN vectors v ON v.index_hash = c.index_hash"
-            " WHERE v.space = ? AND c.id IN (SELECT value FROM json_each(?))",
-            *(space, json.dumps(list(chunk_ids))),
-        )
-
-    def drop_other_spaces(self, space: str) -> None:
-        with self._lock:
-            self._db.execute("DELETE FROM vectors WHERE space <> ?", (space,))
-
-    def data_version(self) -> int:
-        """Return a number that changes when another connection commits."""
-        row = self._one("PRAGMA data_version")
-        return int(row[0])
+    def chunks(self, document_id: int) -> list[Passage]:
+        """Return all passages of a document, in order."""
+        rows = self.connection.all(f"{_PASSAGE} WHERE d.id = ? ORDER BY c.start", document_id)
+        return [_passage(row, 0.0) for row in rows]
 
     # checks
 
     def problems(self) -> list[str]:
         """Return what is wrong inside the file; nothing if all is well."""
-        found = [row[0] for row in self._all("PRAGMA quick_check") if row[0] != "ok"]
-        try:
-            with self._lock:
-                self._db.execute("INSERT INTO terms (terms) VALUES ('integrity-check')")
-        except sqlite3.DatabaseError as error:
-            found.append(f"full text: {error}")
-        for query, what in (
-            ("SELECT id FROM chunks EXCEPT SELECT rowid FROM terms", "not in full text"),
-            ("SELECT rowid FROM terms EXCEPT SELECT id FROM chunks", "in full text alone"),
-        ):
-            if rows := self._all(query):
-                found.append(f"{len(rows)} passages are {what}")
+        connection = self.connection
+        found = [row[0] for row in connection.all("PRAGMA quick_check") if row[0] != "ok"]
+        found += self.words.problems()
+        chunks, terms = connection.one("SELECT count(*), coalesce(sum(terms), 0) FROM chunks")
+        for name, there in (("chunks", chunks), ("terms", terms)):
+            if self._total(name) != there:
+                found.append(f"{self._total(name)} {name} are counted, {there} are there")
+        orphans = connection.one(
+            "SELECT count(*) FROM vectors v WHERE NOT EXISTS"
+            " (SELECT 1 FROM chunks c WHERE c.index_hash = v.index_hash)"
+        )[0]
+        if orphans:
+            found.append(f"{orphans} vectors belong to no passage")
+        wrong = connection.all("SELECT source FROM documents WHERE length(text) <> characters")
+        found += [f"{row[0]}: its text is not as long as it was stored" for row in wrong]
         return found
 
-    def _one(self, statement: str, *values: object) -> Any:
-        with self._lock:
-            return self._db.execute(statement, values).fetchone()
 
-    def _all(self, statement: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
+def _document(row: tuple[Any, ...]) -> Document:
+    return Document(*row[:-2], shares(*row[-2:]))  # type: ignore[call-arg]
+
+
+def _passage(row: tuple[Any, ...], score: float) -> Passage:
+    return replace(Passage(*row[:-1]), score=score, key=row[-1])
 
 
 def shares(hangul: int, latin: int) -> dict[str, float]:

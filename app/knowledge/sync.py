@@ -7,29 +7,26 @@ Each document is one transaction, so an interruption loses at most the one at wo
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from pathlib import Path
 
 from groundling.errors import DocumentError
-from groundling.knowledge.analyser import analyse
-from groundling.knowledge.chunking import CHUNKER_VERSION, Chunk, split
 from groundling.knowledge.files import Found
 from groundling.knowledge.loaders import registry
 from groundling.knowledge.loaders.document import LoadedDocument
-from groundling.knowledge.store import NewChunk, NewDocument, Store
-
-# Called with what is going on ("reading", "embedding"), how much is done, and of how much.
-Progress = Callable[[str, int, int], None]
-
-_HANGUL = re.compile("[가-힣]")
-_LATIN = re.compile("[A-Za-zÀ-ɏ]")
+from groundling.knowledge.loaders.registry import Community
+from groundling.knowledge.preparation import Place, Preparation, Progress
+from groundling.knowledge.store import Store
 
 
 @dataclass
 class SyncReport:
-    """What an `add` did. `skipped` holds (path, reason); `ignored` counts other kinds."""
+    """What an `add` did.
+
+    `skipped` holds (path, reason); `ignored` counts files of other kinds; `bytes` is the
+    size of what was read.
+    """
 
     added: int = 0
     updated: int = 0
@@ -38,93 +35,112 @@ class SyncReport:
     removed: int = 0
     ignored: int = 0
     chunks: int = 0
+    bytes: int = 0
     seconds: float = 0.0
 
 
-def chunking_name(characters: int) -> str:
-    """Name a way of cutting; a document cut in another way is stored anew."""
-    return f"v{CHUNKER_VERSION}/{characters}"
+class Sync:
+    """Brings the stored documents up to date with files, and counts it in a report.
 
+    Args:
+        store: where they are stored; the caller holds the right to write.
+        preparation: how documents are cut and analysed.
+        community: LangChain's loaders to use, by suffix.
+        tell: told how many files are done.
+    """
 
-def letters(text: str) -> tuple[int, int]:
-    """Count the Hangul and the Latin letters of a text."""
-    return len(_HANGUL.findall(text)), len(_LATIN.findall(text))
+    def __init__(
+        self,
+        store: Store,
+        preparation: Preparation,
+        tell: Progress,
+        community: Community | None = None,
+    ) -> None:
+        self.store = store
+        self.preparation = preparation
+        self.community = community
+        self.tell = tell
+        self.report = SyncReport()
+        self._files = store.files()
+        self._sources = store.sources()
 
+    def run(self, files: Sequence[Found]) -> SyncReport:
+        """Read what is new or changed; a file that cannot be read keeps what was stored."""
+        for done, file in enumerate(files):
+            self.tell("reading", done, len(files))
+            try:
+                self._file(file)
+            except DocumentError as error:
+                reason = f"{error} {error.hint}" if error.hint else str(error)
+                self.report.skipped.append((str(file.path), reason))
+            except OSError as error:
+                self.report.skipped.append((str(file.path), error.strerror or str(error)))
+        self.tell("reading", len(files), len(files))
+        return self.report
 
-def index_text(title: str, heading: str, text: str) -> str:
-    """Return what a chunk is found by: its text under its title and headings."""
-    return "\n".join(part for part in (title, heading, text) if part)
-
-
-def store_files(
-    store: Store, files: Sequence[Found], characters: int, report: SyncReport, tell: Progress
-) -> None:
-    """Bring the stored documents up to date with files, and count it in the report."""
-    chunking = chunking_name(characters)
-    states = store.states()
-    sources = {state[1]: path for path, state in states.items()}
-    for done, file in enumerate(files):
-        tell("reading", done, len(files))
+    def _file(self, file: Found) -> None:
         path = str(file.path)
-        # Another document may bear the name already: then the full path names this one.
-        taken = sources.get(file.source, path) != path
-        source = path if taken else file.source
-        old = states.get(path)
-        try:
-            size = file.path.stat().st_size
-            registry.check_size(file.path, size)
-            with file.path.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            if old and old[2:] == (sha256, chunking):
-                report.unchanged += 1
-                if old[1] != source:
-                    store.rename(old[0], source)
+        size = file.path.stat().st_size
+        registry.check_size(file.path, size)
+        with file.path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        # Another file may bear the name already: then the full path names this one.
+        source = path if self._sources.get(file.source, path) != path else file.source
+        if self._files.get(path) == (sha256, self.preparation.name):
+            self.report.unchanged += 1
+            if source not in self._sources:
+                self._rename(path, source)
+            return
+        self.report.bytes += size
+        if registry.holds_several(file.path):
+            self._several(file.path, source, sha256)
+        else:
+            document = registry.load(file.path, self.community)
+            self._store(document, Place(path, path, source), sha256, known=path in self._files)
+        self._sources[source] = path
+
+    def _several(self, path: Path, source: str, sha256: str) -> None:
+        """Store the documents of one file, those that it no longer has removed."""
+        file = str(path)
+        before = self.store.in_file(file)
+        seen = set()
+        for member in registry.members(path):
+            key = f"{file}!/{member.name}"
+            if member.document is None:
+                self.report.skipped.append((key, member.reason))
                 continue
-            document = registry.load(file.path)
-        except DocumentError as error:
-            reason = f"{error} {error.hint}" if error.hint else str(error)
-            report.skipped.append((path, reason))
-            continue
-        except OSError as error:
-            report.skipped.append((path, error.strerror or str(error)))
-            continue
-        sources[source] = path
-        store.replace_document(*prepare(document, path, source, sha256, characters))
-        report.updated += bool(old)
-        report.added += not old
-    tell("reading", len(files), len(files))
+            seen.add(key)
+            digest = _digest(member.document)
+            if before.get(key, ("",))[1:] == (digest, self.preparation.name):
+                self.report.unchanged += 1
+                continue
+            place = Place(key, file, f"{source}!/{member.name}")
+            self._store(member.document, place, digest, known=key in before, whole_file=False)
+        gone = [before[key][0] for key in before.keys() - seen]
+        with self.store.connection.transaction():
+            self.store.delete_documents(gone)
+            self.store.finish_file(file, sha256, self.preparation.name)
+        self.report.removed += len(gone)
+
+    def _store(
+        self,
+        document: LoadedDocument,
+        place: Place,
+        sha256: str,
+        *,
+        known: bool,
+        whole_file: bool = True,
+    ) -> None:
+        rows = self.preparation.document(document, place, sha256)
+        self.store.replace_document(*rows, whole_file=whole_file)
+        self.report.updated += known
+        self.report.added += not known
+
+    def _rename(self, path: str, source: str) -> None:
+        for key, (document_id, _, _) in self.store.in_file(path).items():
+            self.store.rename(document_id, source + key.removeprefix(path))
+        self._sources[source] = path
 
 
-def prepare(
-    document: LoadedDocument, path: str, source: str, sha256: str, characters: int
-) -> tuple[NewDocument, list[NewChunk]]:
-    """Cut a document and analyse its chunks: everything a transaction needs."""
-    hangul, latin = letters(document.text)
-    row = NewDocument(
-        path=path,
-        source=source,
-        title=document.title,
-        format=document.format,
-        pages=len(document.pages),
-        sha256=sha256,
-        added_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        chunking=chunking_name(characters),
-        hangul=hangul,
-        latin=latin,
-        text=document.text,
-    )
-    return row, [_new_chunk(document, chunk) for chunk in split(document, characters)]
-
-
-def _new_chunk(document: LoadedDocument, chunk: Chunk) -> NewChunk:
-    text = document.text[chunk.start : chunk.end]
-    indexed = index_text(document.title, chunk.heading, text)
-    return NewChunk(
-        start=chunk.start,
-        end=chunk.end,
-        page=chunk.page,
-        heading=chunk.heading,
-        text_hash=hashlib.sha256(text.encode()).digest(),
-        index_hash=hashlib.sha256(indexed.encode()).digest(),
-        terms=analyse(indexed),
-    )
+def _digest(document: LoadedDocument) -> str:
+    return hashlib.sha256(f"{document.title}\n{document.text}".encode()).hexdigest()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from groundling.errors import KnowledgeError
+from groundling.knowledge import dense
 from groundling.knowledge.base import Knowledge
 from tests.knowledge.conftest import HashedWords
 
@@ -52,7 +53,7 @@ def test_killed_at_random_instants(tmp_path: Path, many: Path) -> None:
     where = tmp_path / "base"
     seen = 0
     delays = random.Random(3)
-    for _ in range(3):
+    for _ in range(10):
         with start(where, many) as process:
             time.sleep(delays.uniform(0.02, 0.5))
             process.send_signal(signal.SIGKILL)
@@ -83,7 +84,11 @@ def test_interrupted_between_documents_goes_on(tmp_path: Path, many: Path) -> No
         assert (report.added, report.unchanged) == (40, 20)
 
 
-def test_interrupted_while_embedding_goes_on(tmp_path: Path, many: Path) -> None:
+def test_interrupted_while_embedding_goes_on(
+    tmp_path: Path, many: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dense, "EMBED_BATCH", 64)
+
     class Broken(HashedWords):
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             if self.embedded > 100:
