@@ -85,6 +85,18 @@ class RetrievalSettings(Section):
     chunk_characters: int = Field(
         700, ge=100, le=8000, description="length of a passage; of documents added from now on"
     )
+    augment: list[Literal["multi_query", "hyde", "step_back"]] = Field(
+        default_factory=list,
+        description="further queries that the model writes: multi_query, hyde, step_back",
+    )
+    rerank: str = Field(
+        "none",
+        description="what puts the best passages into order: none, model (the chat model) or "
+        "the catalogue id of a reranker",
+    )
+    strict: bool = Field(
+        True, description="refuse what the documents do not answer; off: answer with a warning"
+    )
 
 
 class DownloadSettings(Section):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from groundling.cli.output import Command, Shell, pass_shell
+
+CLOSEST = {
+    "en": "Closest to it in the documents:",
+    "ko": "문서에서 가장 가까운 대목:",
+}
 
 
 @click.command(cls=Command)
@@ -40,7 +46,8 @@ def ask(
     """Ask QUESTION ("-" reads it from stdin).
 
     With --docs or --knowledge the answer comes from those documents, each sentence with
-    the place that proves it. Without them the model answers alone.
+    the place that proves it; what they do not answer is refused, with the places that come
+    closest. Without them the model answers alone.
     """
     from groundling.cli.prepare import knowledge_name, open_home, read_documents
     from groundling.cli.running import run, sources, warn_if_unproved
@@ -77,7 +84,36 @@ def ask(
             f"\nOpen one: groundling knowledge --name {name} text {first['source']!r} "
             f"--at {first['start']}:{first['end']}"
         )
+    if not shell.json and result.get("closest"):
+        from groundling.models.prompts import language_of
+
+        click.echo(f"\n{CLOSEST[language_of(question)]}")
+        for line in closest_lines(result["closest"]):
+            click.echo(line)
+    if note := left_out(result):
+        shell.status(note)
     warn_if_unproved(shell, result)
+
+
+def closest_lines(places: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the places that come closest to a question which was refused."""
+    lines: list[str] = []
+    for place in places:
+        page = f", page {place['page']}" if place["page"] else ""
+        lines += [
+            f"- {place['source']}{page}, characters {place['start']}–{place['end']}",
+            f"    “{' '.join(place['quote'].split())}”",
+        ]
+    return lines
+
+
+def left_out(result: Mapping[str, Any]) -> str:
+    """Say how many of the passages that were found the model could not be shown."""
+    found = result.get("retrieved") or []
+    dropped = sum(not passage["shown"] for passage in found)
+    if not dropped:
+        return ""
+    return f"{dropped} of {len(found)} passages found did not fit the context."
 
 
 def read_examples(file: Path) -> list[dict[str, str]]:

@@ -50,7 +50,7 @@ def tune(
     leaves this machine. Interrupted, the same command goes on from there.
     """
     from groundling.cli.prepare import open_home, read_documents
-    from groundling.knowledge.tune.run import QUESTIONS, Plan
+    from groundling.knowledge.tune.plan import QUESTIONS, Plan
     from groundling.knowledge.tune.run import tune as run
 
     home = open_home(shell, documents=True)
@@ -59,31 +59,31 @@ def tune(
     meant = name or click.get_current_context().meta.get("groundling.knowledge")
     chosen = str(meant or retrieval.knowledge)
     read_documents(shell, home, chosen, None)
+    base = home.knowledge(chosen)
     plan = Plan(
         questions=questions or QUESTIONS,
         budget=retrieval.budget_tokens,
         passages=retrieval.passages,
-        rerankers=_rerankers(home, rerankers),
+        rerankers=_rerankers(home, rerankers, base.recipe.reranker),
         dry_run=dry_run,
     )
     with home, _progress(shell) as tell:
-        outcome = run(home.knowledge(chosen), home.model, plan, tell)
+        outcome = run(base, home.model, plan, tell)
     data = {"name": chosen, "dry_run": dry_run, **dataclasses.asdict(outcome)}
     shell.out(data, _table(outcome))
     if not shell.json:
         shell.status(_summary(chosen, outcome, dry_run=dry_run))
 
 
-def _rerankers(home: Home, wanted: Sequence[str]) -> dict[str, Reranker]:
-    """Make the rerankers to try; where none is named, those on this machine."""
+def _rerankers(home: Home, named: Sequence[str], present: str | None) -> dict[str, Reranker]:
+    """Make the rerankers to try: the present one, and those named or else on this machine."""
     from groundling.models.choice_reranker import ChoiceReranker
     from groundling.models.reranker import load_reranker
 
-    if not wanted:
-        entries = [installed.entry for installed in home.models.list()]
-        wanted = [one.id for one in entries if one.role == "reranker" and one.format == "gguf"]
+    entries = [installed.entry for installed in home.models.list()]
+    here = [one.id for one in entries if one.role == "reranker" and one.format == "gguf"]
     made: dict[str, Reranker] = {}
-    for name in wanted:
+    for name in dict.fromkeys([*([present] if present else []), *(named or here)]):
         if name != "model":
             made[name] = load_reranker(home.models.installed(name))
             continue
@@ -126,19 +126,18 @@ def _table(outcome: Outcome) -> Table:
     """Show the present recipe, and the best of each way to cut, analyse and rerank."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("length", "analyser", "weight of meaning", "passages", "reranker"):
-        table.add_column(name, no_wrap=True)
-    for name in ("chosen by", "held out [95 %]", "difference [95 %]", "tokens", "ms"):
-        table.add_column(name, justify="right", no_wrap=True)
     best: dict[tuple[object, ...], Row] = {}
     for row in outcome.rows:
         recipe = row.recipe
         best.setdefault((recipe.chunk_characters, recipe.analyser, recipe.reranker), row)
-    table.add_row("present", *_cells(outcome.present))
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for name in ("", "length", "analyser", "meaning", "k", "reranker"):
+        table.add_column(name, no_wrap=True)
+    for name in ("chosen", "held out", "difference", "ms"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("=", *_cells(outcome.present))
     for row in best.values():
-        table.add_row("kept" if row.recipe == outcome.kept else "", *_cells(row))
+        table.add_row("*" if row.recipe == outcome.kept else "", *_cells(row))
     return table
 
 
@@ -148,20 +147,19 @@ def _cells(row: Row) -> list[str]:
     return [
         str(recipe.chunk_characters),
         str(recipe.analyser),
-        ", ".join(f"{language} {weight:g}" for language, weight in weights.items()),
+        " ".join(f"{language} {weight:g}" for language, weight in weights.items()),
         str(recipe.passages),
-        recipe.reranker or "none",
-        f"{100 * row.chosen_by:.1f}",
+        recipe.reranker or "",
+        f"{100 * row.chosen_by:.0f} %",
         _points(row.held_out),
         _points(row.difference, "+"),
-        f"{row.tokens:.0f}",
-        f"{row.milliseconds:.1f}",
+        f"{row.milliseconds:.0f}",
     ]
 
 
 def _points(estimate: Estimate, sign: str = "") -> str:
     mean, low, high = (
-        format(100 * value, f"{sign}.1f") for value in (estimate.mean, estimate.low, estimate.high)
+        format(100 * value, f"{sign}.0f") for value in (estimate.mean, estimate.low, estimate.high)
     )
     return f"{mean} [{low}, {high}]"
 
@@ -169,8 +167,9 @@ def _points(estimate: Estimate, sign: str = "") -> str:
 def _summary(name: str, outcome: Outcome, *, dry_run: bool) -> str:
     """Say what was kept, and what is left to do."""
     measured = (
-        f"The columns are the share of answers that the model would see, in per cent: of the "
-        f"{outcome.chosen_by} questions to choose by, and of {outcome.held_out} held out."
+        "How many answers, in per cent, the model would see: of the "
+        f"{outcome.chosen_by} questions to choose by, and of {outcome.held_out} held out, with "
+        "95 % intervals (= present, * best; k: passages, meaning: its weight, words count 1)."
     )
     kept = outcome.kept
     if kept is None:

@@ -25,18 +25,10 @@ from groundling.errors import KnowledgeError
 from groundling.knowledge.base import Knowledge
 from groundling.knowledge.foreign import ForeignEmbedder, as_embedder
 from groundling.knowledge.marginal import marginal_relevance
-from groundling.knowledge.passage import Passage
+from groundling.knowledge.matching import Filter, Look, Metadata, matching
 from groundling.knowledge.retriever import Mode, search
-from groundling.knowledge.texts import PREFIX, TextEntry
+from groundling.knowledge.texts import TextEntry
 from groundling.models.embedder import Embedder
-
-Metadata = dict[str, Any]
-# Values that metadata must have, or a function that is given all metadata of a document.
-Filter = Mapping[str, Any] | Callable[[Metadata], bool]
-Search = Callable[[int], list[Passage]]
-
-# How much deeper to look when a filter left too few.
-_DEEPER = 4
 
 
 class GroundlingVectorStore(VectorStore):
@@ -233,7 +225,7 @@ class GroundlingVectorStore(VectorStore):
         query = _unit(embedding)
         found = [
             (vector, document)
-            for passage, document in self._matching(self._nearest(query), fetch_k, filter)
+            for passage, document in matching(self.knowledge, self._nearest(query), fetch_k, filter)
             if (vector := self.knowledge.vector(passage.chunk_id)) is not None
         ]
         chosen = marginal_relevance(query, [vector for vector, _ in found], k, lambda_mult)
@@ -253,33 +245,13 @@ class GroundlingVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         return self._documents(self._nearest(_unit(embedding)), k, filter)
 
-    def _nearest(self, vector: Sequence[float]) -> Search:
+    def _nearest(self, vector: Sequence[float]) -> Look:
         self._embedder()
         return lambda depth: self.knowledge.search_vector(vector, depth)
 
-    def _documents(
-        self, look: Search, k: int, filter: Filter | None
-    ) -> list[tuple[Document, float]]:
-        return [(document, passage.score) for passage, document in self._matching(look, k, filter)]
-
-    def _matching(
-        self, look: Search, k: int, filter: Filter | None
-    ) -> list[tuple[Passage, Document]]:
-        """Return the best `k` that a filter lets through, looking as deep as it takes."""
-        passes = _predicate(filter)
-        depth, seen = k, 0
-        while True:
-            found = look(depth) if depth > 0 else []
-            metadata = self.knowledge.metadata([passage.document_id for passage in found])
-            matching = [
-                (passage, _document(passage, of_document))
-                for passage in found
-                if passes(of_document := metadata.get(passage.document_id, {}))
-            ]
-            # A deeper look that finds no more has seen all there is.
-            if filter is None or len(matching) >= k or len(found) <= seen:
-                return matching[:k]
-            depth, seen = depth * _DEEPER, len(found)
+    def _documents(self, look: Look, k: int, filter: Filter | None) -> list[tuple[Document, float]]:
+        found = matching(self.knowledge, look, k, filter)
+        return [(document, passage.score) for passage, document in found]
 
     def _embedder(self) -> Embedder:
         if self.knowledge.embedder is None:
@@ -288,26 +260,6 @@ class GroundlingVectorStore(VectorStore):
                 hint='GroundlingVectorStore.open(folder, embedding), or mode="words"',
             )
         return self.knowledge.embedder
-
-
-def _document(passage: Passage, metadata: Metadata) -> Document:
-    """Return a text under its own id; a passage of a file has the file's path in it."""
-    if passage.source.startswith(PREFIX) and passage.source.endswith(passage.key):
-        place = passage.source.removeprefix(PREFIX)
-    else:
-        place = f"{passage.key}#{passage.start}-{passage.end}"
-    return Document(id=place, page_content=passage.text, metadata=metadata)
-
-
-def _predicate(filter: Filter | None) -> Callable[[Metadata], bool]:
-    if filter is None:
-        return lambda _: True
-    if callable(filter):
-        return filter
-    wanted = dict(filter)
-    return lambda metadata: all(
-        key in metadata and metadata[key] == value for key, value in wanted.items()
-    )
 
 
 def _check_json(key: str, metadata: Metadata) -> None:

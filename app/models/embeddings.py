@@ -45,6 +45,8 @@ class OnnxEmbedder(Embeddings):
         tokenizer: the `tokenizer.json` beside it.
         languages: codes of the languages it is good at.
         max_tokens: where texts are cut.
+        query_prefix: put before every question, where the model was trained so.
+        passage_prefix: put before every passage.
         batch: texts per run; on two cores 8 are faster than 32, which leave the cache.
         threads: cores to use; default: ONNX Runtime's own choice, the physical cores.
 
@@ -59,6 +61,8 @@ class OnnxEmbedder(Embeddings):
         *,
         languages: Sequence[str] = ("en",),
         max_tokens: int = 256,
+        query_prefix: str = "",
+        passage_prefix: str = "",
         batch: int = 8,
         threads: int | None = None,
     ) -> None:
@@ -66,6 +70,8 @@ class OnnxEmbedder(Embeddings):
         self.tokenizer = tokenizer
         self.languages = tuple(languages)
         self.max_tokens = max_tokens
+        self.query_prefix = query_prefix
+        self.passage_prefix = passage_prefix
         self.batch = batch
         self.threads = threads
         self._loading = Lock()
@@ -80,12 +86,14 @@ class OnnxEmbedder(Embeddings):
     def dimension(self) -> int:
         """How many numbers a vector has."""
         size = self._session.get_outputs()[0].shape[-1]
-        return size if isinstance(size, int) else len(self.embed_query("a"))
+        return size if isinstance(size, int) else len(self._embed(["a"])[0])
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What decides the vectors, and which languages they serve."""
+        prefixes = {"query_prefix": self.query_prefix, "passage_prefix": self.passage_prefix}
         return {
+            **{name: prefix for name, prefix in prefixes.items() if prefix},
             "model": _sha256(self.model),
             "tokenizer": _sha256(self.tokenizer),
             "dimension": self.dimension,
@@ -96,7 +104,14 @@ class OnnxEmbedder(Embeddings):
         }
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Return one vector per text, in order."""
+        """Return one vector per passage, in order."""
+        return self._embed([self.passage_prefix + text for text in texts])
+
+    def embed_query(self, text: str) -> list[float]:
+        """Return the vector of one question."""
+        return self._embed([self.query_prefix + text])[0]
+
+    def _embed(self, texts: list[str]) -> list[list[float]]:
         encodings: list[Encoding] = self._tokens.encode_batch(texts)
         by_length = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         vectors: list[list[float]] = [[] for _ in texts]
@@ -105,10 +120,6 @@ class OnnxEmbedder(Embeddings):
             for i, vector in zip(members, self._run([encodings[i] for i in members]), strict=True):
                 vectors[i] = vector.tolist()
         return vectors
-
-    def embed_query(self, text: str) -> list[float]:
-        """Return the vector of one text."""
-        return self.embed_documents([text])[0]
 
     def _run(self, encodings: list[Encoding]) -> NDArray[np.float32]:
         length = max(len(encoding.ids) for encoding in encodings)
@@ -198,7 +209,14 @@ def load_embedder(installed: InstalledModel) -> Embedder:
         model = next((path for name, path in files.items() if name.endswith(".onnx")), None)
         tokenizer = next((path for name, path in files.items() if name.endswith(".json")), None)
         if model and tokenizer:
-            return OnnxEmbedder(model, tokenizer, languages=tuple(entry.languages))
+            return OnnxEmbedder(
+                model,
+                tokenizer,
+                languages=tuple(entry.languages),
+                max_tokens=entry.context or 256,
+                query_prefix=entry.query_prefix,
+                passage_prefix=entry.passage_prefix,
+            )
     raise ModelError(
         f"{entry.id} cannot be run as an embedder: it is a {entry.role} model of {entry.format} "
         f"files {', '.join(sorted(files))}; a GGUF embedder is needed, or an ONNX model and its "

@@ -11,10 +11,14 @@ from groundling.knowledge.citations import (
     Citation,
     Evidence,
     Sentence,
+    TextOf,
     cite,
     find_evidence,
     mark,
+    renumber,
     sentences,
+    unmark,
+    verified,
 )
 from groundling.knowledge.passage import Passage
 from groundling.models.decide import decide
@@ -39,7 +43,7 @@ async def attribute(
     and the citation says so (`proof: model`).
 
     Args:
-        answer: the model's answer, without markers.
+        answer: the model's answer; markers that it holds are taken out.
         passages: what the model was shown, in that order.
         question: the numbers of the question need no proof.
         model: who is asked when the text does not decide.
@@ -50,6 +54,7 @@ async def attribute(
         The answer with markers, and the citations in their order; the same stretch of
         text is cited once.
     """
+    answer = unmark(answer)
     citations: list[Citation] = []
     marks: list[tuple[Sentence, list[int]]] = []
     for sentence in sentences(answer):
@@ -61,6 +66,26 @@ async def attribute(
             citation = cite(len(citations) + 1, evidence, "text" if proved else "model")
             marks.append((sentence, [_add(citations, citation)]))
     return mark(answer, marks), citations
+
+
+def prove(
+    marked: str, citations: Sequence[Citation], passages: Sequence[Passage], text_of: TextOf
+) -> tuple[str, list[Citation], int]:
+    """Keep the citations that the stored text bears out, and count them anew.
+
+    Args:
+        marked: the answer with markers, as `attribute` returns it.
+        citations: the citations that go with it.
+        passages: what the model was shown.
+        text_of: see `verified`.
+
+    Returns:
+        Answer and citations, and how many were removed from both.
+    """
+    kept, removed = verified(citations, passages, text_of)
+    if not removed:
+        return marked, kept, 0
+    return (*renumber(marked, kept), len(removed))
 
 
 async def _ask(

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from groundling.knowledge.base import Knowledge
 from groundling.models.prompts import prompt
 from groundling.settings import Settings
 from tests.scripted import ScriptedChat
+
+
+class Counting(ScriptedChat):
+    """Counts fifty tokens for each passage, and none for anything else."""
+
+    def get_num_tokens(self, text: str) -> int:
+        return 50 * len(re.findall(r"^\[\d+\]", text, re.MULTILINE))
+
 
 LEAVE = "# Leave\n\nFull-time employees receive 17 days of paid leave a year.\n"
 TRAVEL = "# 출장\n\n국내 출장의 숙박비는 1박에 95,000원까지 지급합니다.\n"
@@ -200,3 +209,131 @@ async def test_it_streams_its_answer(graph, model):
     ]
     assert len(shown) > 3
     assert "".join(shown) == "Full-time employees receive 17 days of leave."
+
+
+def test_markers_that_the_model_wrote_are_taken_out(graph, model):
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("Full-time employees receive 17 days of leave [3][99].")
+    result = graph.invoke({"question": "How many days of leave do employees receive?"})
+    assert result["answer"] == "Full-time employees receive 17 days of leave [1]."
+    assert "[99]" not in model.prompts[-1][-1].text
+
+
+def test_an_answer_of_nothing_but_markers_is_refused(graph, model):
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("[1]")
+    result = graph.invoke({"question": "How many days of leave do employees receive?"})
+    assert (result["verdict"], result["citations"]) == ("refused", [])
+
+
+def test_a_citation_that_the_stored_text_no_longer_bears_out_is_removed(
+    graph, model, knowledge, monkeypatch
+):
+    monkeypatch.setattr(knowledge, "text", lambda *_: "It was written anew meanwhile.")
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("Full-time employees receive 17 days of leave.")
+    result = graph.invoke({"question": "How many days of leave do employees receive?"})
+    assert result["answer"] == "Full-time employees receive 17 days of leave."
+    assert (result["citations"], result["removed_citations"]) == ([], 1)
+    assert result["verdict"] == "unproved"
+
+
+def test_used_shown_and_retrieved_are_told_apart(graph, model):
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("Full-time employees receive 17 days of leave.")
+    result = graph.invoke({"question": "출장 leave: how many days do employees receive?"})
+    told = {Path(each["source"]).name: each for each in result["retrieved"]}
+    assert set(told) == {"leave.md", "travel.md"}
+    assert {name for name, each in told.items() if each["used"]} == {"leave.md"}
+    assert all(each["shown"] for each in told.values())
+    assert result["removed_citations"] == 0
+
+
+def test_what_does_not_fit_is_dropped_and_said_so(knowledge):
+    settings, model = Settings(retrieval={"budget_tokens": 64}), Counting()
+    graph = rag.build(Resources(settings, model=model, knowledge=knowledge), InMemorySaver())
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("Full-time employees receive 17 days of leave.")
+    config = {"configurable": {"thread_id": "1"}}
+    question = "출장 leave: how many days do full-time employees receive?"
+    result = graph.invoke({"question": question}, config)
+    assert sorted(each["shown"] for each in result["retrieved"]) == [False, True]
+    values = graph.get_state(config).values
+    [dropped] = [each for each in result["retrieved"] if not each["shown"]]
+    assert values["dropped"] == [dropped["chunk_id"]]
+    assert values["passages"] != values["dropped"]
+    assert ("17 days" in model.prompts[0][-1].text) != dropped["source"].endswith("leave.md")
+
+
+def test_passages_that_the_context_cannot_hold_are_an_error(model, tmp_path):
+    (tmp_path / "long.md").write_text("Leave is long. " * 300, encoding="utf-8")
+    settings = Settings(model={"context": 256})
+    with Knowledge.open(tmp_path / "k", None, chunk_characters=8000) as opened:
+        opened.add([tmp_path / "long.md"])
+        graph = rag.build(Resources(settings, model=model, knowledge=opened))
+        with pytest.raises(KnowledgeError, match="fits into the model's context"):
+            graph.invoke({"question": "How long is leave?"})
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        (
+            "How many days of leave do interns receive?",
+            "Full-time employees receive 17 days of paid leave a year.",
+        ),
+        ("해외 출장의 숙박비는 얼마입니까?", "국내 출장의 숙박비는 1박에 95,000원까지 지급합니다."),
+    ],
+)
+def test_a_refusal_points_to_what_comes_closest(graph, model, knowledge, question, quote):
+    model.enqueue_choice({"yes": 0.1, "no": 0.9})
+    result = graph.invoke({"question": question})
+    assert result["verdict"] == "refused"
+    nearest = result["closest"][0]
+    assert nearest["quote"] == quote
+    [document] = [each for each in knowledge.documents() if each.source == nearest["source"]]
+    assert knowledge.text(document.id, nearest["start"], nearest["end"]) == quote
+    assert 0 < nearest["score"] < 1
+
+
+def test_a_quote_of_a_refusal_is_short(model, tmp_path):
+    (tmp_path / "long.md").write_text("Leave is " + "very " * 100 + "long.", encoding="utf-8")
+    with Knowledge.open(tmp_path / "k", None) as opened:
+        opened.add([tmp_path / "long.md"])
+        model.enqueue_choice("no")
+        graph = rag.build(Resources(Settings(), model=model, knowledge=opened))
+        [nearest] = graph.invoke({"question": "How long is leave?"})["closest"]
+    assert len(nearest["quote"]) == nearest["end"] - nearest["start"] == 200
+
+
+def test_without_strict_a_doubtful_answer_is_given_with_a_warning(model, knowledge):
+    settings = Settings(retrieval={"strict": False})
+    graph = rag.build(Resources(settings, model=model, knowledge=knowledge))
+    model.enqueue_choice({"yes": 0.1, "no": 0.9}, {"yes": 0.1, "no": 0.9})
+    model.enqueue("Full-time employees receive 17 days of leave.")
+    result = graph.invoke({"question": "How many days of leave do employees receive?"})
+    assert result["answer"] == "Full-time employees receive 17 days of leave [1]."
+    assert (result["verdict"], len(result["citations"])) == ("unproved", 1)
+    assert result["closest"] == []
+
+
+def test_without_strict_a_sure_answer_is_answered(model, knowledge):
+    settings = Settings(retrieval={"strict": False})
+    graph = rag.build(Resources(settings, model=model, knowledge=knowledge))
+    model.enqueue_choice("yes", "yes")
+    model.enqueue("Full-time employees receive 17 days of leave.")
+    result = graph.invoke({"question": "How many days of leave do employees receive?"})
+    assert result["verdict"] == "answered"
+
+
+def test_an_answer_after_a_refusal_has_no_closest_of_the_turn_before(model, knowledge):
+    resources = Resources(Settings(), model=model, knowledge=knowledge)
+    graph = rag.build(resources, InMemorySaver())
+    config = {"configurable": {"thread_id": "1"}}
+    model.enqueue_choice("no")
+    refused = graph.invoke({"question": "How many days of leave do interns receive?"}, config)
+    assert refused["closest"]
+    model.enqueue("How many days of leave do employees receive?", "Employees receive 17 days.")
+    model.enqueue_choice("yes", "yes")
+    result = graph.invoke({"question": "And employees?"}, config)
+    assert (result["verdict"], result["closest"]) == ("answered", [])

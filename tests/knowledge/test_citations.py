@@ -1,16 +1,21 @@
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from groundling.errors import KnowledgeError
 from groundling.knowledge.citations import (
     SUPPORT,
     cite,
     find_evidence,
     mark,
     numbers,
+    renumber,
     sentences,
+    unmark,
+    verified,
 )
 from groundling.knowledge.passage import Passage
 
@@ -132,3 +137,97 @@ def test_marks_stand_before_the_final_stop():
 def test_marking_only_adds(text):
     marked = mark(text, [(sentence, [7]) for sentence in sentences(text)])
     assert marked.replace(" [7]", "") == text or "[7]" in text
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        ("17 days [1].", "17 days."),
+        ("17일입니다[99]. 네 [1][2].", "17일입니다. 네."),
+        ("Both [1, 2] and [3-5] [ 7 ].", "Both and."),
+        ("[[1]2] stays out", " stays out"),
+        ("[note] and (1) and [a1]", "[note] and (1) and [a1]"),
+    ],
+)
+def test_markers_of_the_model_are_taken_out(written, left):
+    assert unmark(written) == left
+
+
+@given(st.text(alphabet="ab가 []0123,-.\n", max_size=60))
+def test_no_marker_is_left_and_nothing_else_is_lost(text):
+    left = unmark(text)
+    assert not re.search(r"\[\d+\]", left)
+    assert [c for c in left if c in "ab가"] == [c for c in text if c in "ab가"]
+
+
+STORED = {1: "x" * 100 + LEAVE, 2: "x" * 100 + TRAVEL, 3: "x" * 100 + TABLE}
+STATEMENTS = (
+    "Full-time employees get 17 days of paid leave.",
+    "숙박비는 1박에 80000원까지입니다.",
+    "The FX-300 costs 1480 EUR.",
+)
+
+
+def stored(document: int, start: int, end: int) -> str:
+    return STORED[document][start:end]
+
+
+def proved() -> list:
+    return [
+        cite(number, find_evidence(text, PASSAGES))
+        for number, text in enumerate(STATEMENTS, start=1)
+    ]
+
+
+def test_citations_of_the_stored_text_are_kept():
+    assert verified(proved(), PASSAGES, stored) == (proved(), [])
+
+
+def test_a_passage_that_was_not_in_the_prompt_proves_nothing():
+    kept, removed = verified(proved(), PASSAGES[1:], stored)
+    assert [citation["number"] for citation in removed] == [1]
+    assert [citation["number"] for citation in kept] == [2, 3]
+
+
+def test_a_document_that_is_gone_proves_nothing():
+    def gone(document: int, start: int, end: int) -> str:
+        raise KnowledgeError("There is no such document.")
+
+    assert verified(proved(), PASSAGES, gone) == ([], proved())
+
+
+@given(
+    which=st.integers(0, 2),
+    start=st.integers(-3, 3),
+    end=st.integers(-3, 3),
+    quote=st.sampled_from(["", " ", "x", "가"]),
+)
+def test_one_character_beside_the_stored_text_is_too_much(which, start, end, quote):
+    citations = proved()
+    citations[which]["start"] += start
+    citations[which]["end"] += end
+    citations[which]["quote"] += quote
+    place = citations[which]["document_id"], citations[which]["start"], citations[which]["end"]
+    there = place[2] <= len(STORED[place[0]]) and stored(*place) == citations[which]["quote"]
+    _, removed = verified(citations, PASSAGES, stored)
+    assert removed == ([] if there else [citations[which]])
+
+
+@given(
+    sentence_marks=st.lists(
+        st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True), min_size=1, max_size=6
+    ),
+    kept=st.sets(st.integers(1, 5)),
+)
+def test_markers_follow_the_citations_that_stay(sentence_marks, kept):
+    plain = " ".join(f"Sentence {chr(97 + n)}." for n in range(len(sentence_marks)))
+    answer = mark(plain, list(zip(sentences(plain), sentence_marks, strict=True)))
+    citations = [{**proved()[0], "number": number} for number in range(1, 6)]
+    left = [citation for citation in citations if citation["number"] in kept]
+    text, counted = renumber(answer, left)
+    assert [citation["number"] for citation in counted] == list(range(1, len(left) + 1))
+    again = {citation["number"]: place for place, citation in enumerate(left, start=1)}
+    expected = [[again[n] for n in marks if n in kept] for marks in sentence_marks]
+    assert text == mark(plain, list(zip(sentences(plain), expected, strict=True)))
+    if len(left) == 5:
+        assert (text, counted) == (answer, citations)

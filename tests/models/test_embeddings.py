@@ -80,3 +80,13 @@ def test_missing_and_broken_files(minilm: OnnxEmbedder, tmp_path: Path) -> None:
         OnnxEmbedder(broken, minilm.tokenizer).embed_query("a")
     with pytest.raises(ModelFileError, match="tokenizer"):
         OnnxEmbedder(minilm.model, broken).embed_query("a")
+
+
+@pytest.mark.model
+def test_prefixes_are_those_the_model_was_trained_with(minilm: OnnxEmbedder) -> None:
+    prefixed = OnnxEmbedder(
+        minilm.model, minilm.tokenizer, query_prefix="query: ", passage_prefix="passage: "
+    )
+    assert prefixed.embed_query("a leak") == minilm.embed_query("query: a leak")
+    assert prefixed.embed_documents(["a leak"]) == minilm.embed_documents(["passage: a leak"])
+    assert space(prefixed.fingerprint) != space(minilm.fingerprint)

@@ -93,14 +93,29 @@ class TextBuilder:
 
     def table(self, rows: Iterable[Iterable[str]]) -> None:
         """Write a table, a line for each row; the first row is its header."""
-        cells = [[one_line(cell).replace("|", "/") for cell in row] for row in rows]
-        lines = [" | ".join(row) for row in cells if any(row)]
+        lines: list[str] = []
+        for row in rows:
+            cells = [one_line(cell).replace("|", "/") for cell in row]
+            if any(cells):
+                lines.append(" | ".join(cells))
         if not lines:
             return
         body = "\n".join(lines)
         if len(lines) > 1:
             self.tables.append(Table(self._length, self._length + len(body), lines[0]))
         self._write(f"{body}\n\n")
+
+    def section(self, document: LoadedDocument, above: int) -> None:
+        """Write a whole document, such as one that is attached, below a heading of a level."""
+        at = self._length
+        self.headings += [
+            Heading(at + heading.start, min(6, above + heading.level), heading.title)
+            for heading in document.headings
+        ]
+        self.tables += [
+            Table(at + table.start, at + table.end, table.header) for table in document.tables
+        ]
+        self._write(f"{document.text.rstrip()}\n\n")
 
     def document(self, title: str, format: str) -> LoadedDocument:
         """Return what was written."""

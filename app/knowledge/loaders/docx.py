@@ -7,19 +7,24 @@ citation into a .docx has none.
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from groundling.errors import DocumentError
 from groundling.knowledge.loaders.document import LoadedDocument, TextBuilder
+from groundling.knowledge.loaders.packages import (
+    MAX_UNPACKED_BYTES,
+    MAX_XML_BYTES,
+    check_package,
+    refusing,
+)
 
 if TYPE_CHECKING:
+    from docx.document import Document
     from docx.table import Table
     from docx.text.paragraph import Paragraph
 
-# The largest that a document's parts may unpack to: an ordinary file is 5 to 20 times its size.
-MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+_KIND = "a readable Word document (damaged, encrypted, or an old .doc)"
+_ADVICE = "Open it in a word processor and save it as .docx without a password."
 _STYLE = re.compile(r"(?:heading|제목)\s*(\d)", re.IGNORECASE)
 
 
@@ -30,22 +35,19 @@ def load_docx(path: Path) -> LoadedDocument:
         DocumentError: not a Word document, cut short, encrypted, or it unpacks to too much.
     """
     import docx
-    from docx.opc.exceptions import PackageNotFoundError
+
+    with refusing(path, _KIND, _ADVICE):
+        check_package(path, MAX_UNPACKED_BYTES, MAX_XML_BYTES)
+        word = docx.Document(str(path))
+        builder = TextBuilder()
+        titled = _write(word, builder)
+        return builder.document(word.core_properties.title or titled or path.stem, "docx")
+
+
+def _write(word: Document, builder: TextBuilder) -> str:
+    """Write the blocks in order, and return the first heading."""
     from docx.table import Table
 
-    try:
-        with zipfile.ZipFile(path) as package:
-            unpacked = sum(part.file_size for part in package.infolist())
-        if unpacked > MAX_UNPACKED_BYTES:
-            raise DocumentError(f"{path.name} unpacks to {unpacked / 1e6:,.0f} MB: too big.")
-        word = docx.Document(str(path))
-    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError) as error:
-        raise DocumentError(
-            f"{path.name} is not a readable Word document (damaged, encrypted, or an old .doc).",
-            hint="Open it in a word processor and save it as .docx without a password.",
-        ) from error
-
-    builder = TextBuilder()
     titled = ""
     for block in word.iter_inner_content():
         if isinstance(block, Table):
@@ -57,7 +59,7 @@ def load_docx(path: Path) -> LoadedDocument:
         else:
             titled = titled or block.text
             builder.heading(max(1, level), block.text)
-    return builder.document(word.core_properties.title or titled or path.stem, "docx")
+    return titled
 
 
 def _rows(table: Table) -> list[list[str]]:

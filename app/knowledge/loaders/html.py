@@ -24,6 +24,14 @@ _BLOCKS = {
     *("fieldset", "figcaption", "figure", "header", "hr", "html", "li", "main", "menu", "ol"),
     *("p", "section", "summary", "ul"),
 }
+# An element of XHTML that closes itself; XML allows no "<" in the values of attributes.
+_EMPTY = re.compile(
+    r"""<(?P<tag>[A-Za-z][\w:.-]*)(?P<rest>(?:\s(?:[^<>"'/]|/(?!>)|"[^"<]*"|'[^'<]*')*+)?)/>"""
+)
+_VOID = {
+    *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source"),
+    *("track", "wbr"),
+}
 _SPACES = re.compile(r"[ \t\n\f\r]+")
 
 
@@ -34,15 +42,32 @@ def load_html(path: Path) -> LoadedDocument:
 
 def read_html(markup: str, name: str) -> LoadedDocument:
     """Read a page from its markup; `name` is its title where it has none."""
-    tree = LexborHTMLParser(markup)
     builder = TextBuilder()
-    if tree.body is not None:
-        _Walk(builder).body(tree.body)
-    named = tree.css_first("title")
-    title = one_line(named.text()) if named else ""
+    title = write_html(markup, builder)
     if not title:
         title = builder.headings[0].title if builder.headings else name
     return builder.document(title, "html")
+
+
+def write_html(markup: str, builder: TextBuilder) -> str:
+    """Write a page into a document, and return the page's own title, which may be ""."""
+    if markup.lstrip("\ufeff \t\r\n").startswith("<?xml"):
+        markup = without_empty_elements(markup)
+    tree = LexborHTMLParser(markup)
+    if tree.body is not None:
+        _Walk(builder).body(tree.body)
+    named = tree.css_first("title")
+    return one_line(named.text()) if named else ""
+
+
+def without_empty_elements(xhtml: str) -> str:
+    """Write XHTML's `<title/>`, to HTML the start of a title without end, as `<title></title>`."""
+    return _EMPTY.sub(_opened_and_closed, xhtml)
+
+
+def _opened_and_closed(element: re.Match[str]) -> str:
+    tag = element["tag"]
+    return element[0] if tag.lower() in _VOID else f"<{tag}{element['rest']}></{tag}>"
 
 
 class _Walk:

@@ -1,4 +1,9 @@
-"""Plain text and Markdown, in whatever encoding they come."""
+"""Plain text and Markdown, in whatever encoding they come.
+
+Most files are UTF-8. What is not is told by rules made for Korean, Japanese and Western texts
+before charset-normalizer is asked, which takes short ones for something else: of French it
+makes cp1257, of Shift-JIS now and then Korean.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,30 @@ import re
 from pathlib import Path
 
 from groundling.errors import DocumentError
-from groundling.knowledge.loaders.document import Heading, LoadedDocument, Table, one_line, storable
+from groundling.knowledge.loaders.document import LoadedDocument, storable
+from groundling.knowledge.loaders.markdown import read_markdown
 
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*")
-_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
-_RULE = re.compile(r"[ \t]*\|?[ \t:|-]*-[ \t:|-]*\|?[ \t]*")
+# UTF-32 first: its mark begins with that of UTF-16.
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_HIGH = re.compile(rb"[\x80-\xff]")
+_ASCII = bytes(range(128))
+# Control characters that no text needs; those left out stand in logs and old listings.
+_CONTROL = re.compile(r"[\x00-\x07\x0e-\x19\x1c-\x1f\x7f]")
+_HANGUL = re.compile("[가-힣]")
+_KANA = re.compile("[ぁ-ヿ]")
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+_LETTER = re.compile(r"[^\W\d_]")
+# What Western European texts are written with. Letters that only Central European, Baltic or
+# Turkish texts yield when they are read as cp1252 (š, ž, ð, þ, ¹, ³) are left out on purpose.
+_WESTERN = re.compile(
+    "[ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŸŒàáâãäåæçèéêëìíîïñòóôõöøùúûüÿœß"
+    "\xa0\xad“”‘’‚„–—…•€£¥§©®°´«»¡¿ªº·±µ×¼½¾†‡‰™]"
+)
 
 
 def load_text(path: Path) -> LoadedDocument:
@@ -20,51 +43,12 @@ def load_text(path: Path) -> LoadedDocument:
 
 
 def load_markdown(path: Path) -> LoadedDocument:
-    """Read a Markdown file: the text stays as it is, headings and tables are noted.
-
-    Headings inside of fenced code are not headings; front matter is text.
-    """
-    text = storable(decode(path))
-    headings: list[Heading] = []
-    tables: list[Table] = []
-    fence = ""
-    previous = ""
-    offset = 0
-    table: Table | None = None
-    for line in text.splitlines(keepends=True):
-        bare = line.rstrip("\n")
-        start, offset = offset, offset + len(line)
-        if opened := _FENCE.match(bare):
-            mark = opened[1]
-            fence = mark if not fence else ("" if bare.strip().startswith(fence) else fence)
-            previous = ""
-            continue
-        if fence:
-            continue
-        if found := _HEADING.fullmatch(bare):
-            headings.append(Heading(start, len(found[1]), one_line(found[2])))
-        elif (found := _UNDERLINE.fullmatch(bare)) and previous.strip() and "|" not in previous:
-            begin = start - len(previous) - 1
-            headings.append(Heading(begin, 1 if found[1][0] == "=" else 2, one_line(previous)))
-        if table and "|" in bare:
-            table = Table(table.start, start + len(bare), table.header)
-            tables[-1] = table
-        elif "|" in previous and "|" in bare and _RULE.fullmatch(bare):
-            header = previous.strip().strip("|").strip()
-            table = Table(start - len(previous) - 1, start + len(bare), header)
-            tables.append(table)
-        else:
-            table = None
-        previous = bare
-    title = next((heading.title for heading in headings if heading.level == 1), path.stem)
-    return LoadedDocument(text, title, "markdown", (), tuple(headings), tuple(tables))
+    """Read a Markdown file; the title is its first heading of level 1, else its name."""
+    return read_markdown(storable(decode(path)), path.stem)
 
 
 def decode(path: Path) -> str:
-    """Return a file's text: UTF-8, what its byte-order mark says, or what it looks like.
-
-    Korean files are often CP949, which charset-normalizer tells from the bytes; it is asked
-    only when the file is not UTF-8, because it is slow and can be wrong.
+    """Return a file's text: what its byte-order mark says, UTF-8, or what it looks like.
 
     Raises:
         DocumentError: the file is not text.
@@ -74,31 +58,86 @@ def decode(path: Path) -> str:
 
 def decode_bytes(data: bytes, name: str) -> str:
     """Return the text of bytes, as `decode` does; `name` stands in the error."""
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+    for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
     if b"\x00" in data[:65536]:
-        raise DocumentError(f"{name} is not text: it holds NUL bytes.")
+        return _utf16_without_mark(data, name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
+    if (text := _damaged_utf8(data)) is not None:
+        return text
+    sample = _sample(data)
+    if known := _known(sample):
+        return data.decode(known, errors="replace")
     from charset_normalizer import from_bytes
 
-    # Korean first: short CP949 texts also pass for other East Asian encodings.
-    try:
-        korean = data.decode("cp949")
-    except UnicodeDecodeError:
-        korean = ""
-    if _mostly_hangul(korean):
-        return korean
-    best = from_bytes(data[:1_000_000]).best()
-    if best is None:
-        raise DocumentError(f"{name} is not text in any encoding that could be told.")
+    best = from_bytes(sample).best()
+    if best is None or not _is_text(str(best)):
+        raise DocumentError(
+            f"{name} is not text in any encoding that could be told.",
+            hint="Save it as UTF-8, or give it the suffix of what it is.",
+        )
     return data.decode(best.encoding, errors="replace")
 
 
-def _mostly_hangul(text: str) -> bool:
-    foreign = [c for c in text if ord(c) > 127]
-    syllables = sum("가" <= c <= "힣" for c in foreign)
-    return len(foreign) > 0 and syllables >= 0.8 * len(foreign)
+def _utf16_without_mark(data: bytes, name: str) -> str:
+    """Read what has NUL bytes: UTF-16, if every other byte of its ASCII is one, else nothing."""
+    even, odd = data[: 1 << 20 : 2], data[1 : 1 << 20 : 2]
+    # Pairs of a NUL and an ASCII character, counted on either side: "가" is U+AC00, so that
+    # Korean has NUL bytes on both.
+    little = sum(0 < low < 128 and not high for low, high in zip(even, odd, strict=False))
+    big = sum(0 < low < 128 and not high for low, high in zip(odd, even, strict=False))
+    encoding = "utf-16-le" if little >= big else "utf-16-be"
+    text = data.decode(encoding, errors="replace")
+    if not max(little, big) or not _is_text(text[: 1 << 19]):
+        raise DocumentError(
+            f"{name} is not text: it holds NUL bytes.",
+            hint="Give it the suffix of what it is, or leave it out.",
+        )
+    return text
+
+
+def _damaged_utf8(data: bytes) -> str | None:
+    """Return the text if the bytes are UTF-8 but for a few; each of those becomes U+FFFD.
+
+    Of CP949, fewer than one character in ten happens to be UTF-8; of Latin-1, next to none.
+    """
+    text = data.decode("utf-8-sig", errors="replace")
+    broken = text.count("\ufffd") - data.count(b"\xef\xbf\xbd")
+    high = len(data.translate(None, _ASCII))
+    foreign = len(text) - (len(data) - high) - broken
+    return text if foreign >= 4 * broken else None
+
+
+def _sample(data: bytes) -> bytes:
+    """Return the bytes around the first that is not ASCII: the encoding shows there only."""
+    found = _HIGH.search(data)
+    start = max(0, found.start() - 1000) if found else 0
+    return data[start : start + (1 << 18)]
+
+
+def _known(sample: bytes) -> str | None:
+    """Tell Japanese, Korean and Western European encodings by what the text would be then."""
+    # Japanese first: read as Korean it often looks right, but not the other way round.
+    for encoding, script, least in (
+        ("cp932", _KANA, 0.2),
+        ("euc_jp", _KANA, 0.2),
+        ("cp949", _HANGUL, 0.8),
+        ("cp1252", _WESTERN, 1.0),
+    ):
+        text = sample.decode(encoding, errors="replace")
+        foreign = len(_FOREIGN.findall(text))
+        if encoding == "cp1252" and foreign * 3 > len(_LETTER.findall(text)):
+            continue  # no Western text has so many accents
+        if text.count("\ufffd") * 200 <= len(text) and len(script.findall(text)) >= least * foreign:
+            return encoding if _is_text(text) else None
+    return None
+
+
+def _is_text(text: str) -> bool:
+    """Tell whether hardly any characters are such as no text has: a hundredth at most."""
+    strange = len(_CONTROL.findall(text)) + text.count("\ufffd")
+    return strange * 100 <= len(text)
