@@ -81,9 +81,9 @@ class Home:
         Raises:
             ModelNotFound: it has not been fetched yet.
         """
-        from groundling.models.embeddings import load_embedder
+        from groundling.models.configured import embedding_model
 
-        return load_embedder(self.models.installed(self.settings.model.embedder))
+        return embedding_model(self.settings)
 
     def knowledge(self, name: str | None = None) -> Knowledge:
         """Open a knowledge base, and make it if there is none of that name."""

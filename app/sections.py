@@ -27,7 +27,10 @@ class ModelSettings(Section):
         "such as http://127.0.0.1:8080/v1; `model.name` is then its name for the model",
     )
     api_key: SecretStr | None = Field(None, description="that server's key")
-    embedder: str = Field("minilm-l6", description="catalogue id of the embedding model")
+    embedder: str = Field(
+        "minilm-l6",
+        description="catalogue id of the embedding model, or hf:NAME of the hub (extra hf)",
+    )
     context: int = Field(4096, ge=256, description="context window, in tokens")
     max_tokens: int = Field(512, ge=1, description="longest answer, in tokens")
     temperature: float = Field(

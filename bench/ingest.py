@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from groundling.knowledge.base import Knowledge
+from groundling.models.configured import embedding_model
 from groundling.models.embedder import Embedder, Fingerprint
-from groundling.models.embeddings import load_embedder
-from groundling.models.files.store import ModelStore
 from groundling.settings import load
 
 DOCUMENTS = 10_000
@@ -39,9 +38,7 @@ REMOVED = 20
 
 
 def embedder() -> Embedder:
-    settings = load()
-    store = ModelStore(settings.models_path, settings.download)
-    return load_embedder(store.installed(settings.model.embedder))
+    return embedding_model(load())
 
 
 def write_documents(evaldata: Path, folder: Path, kilobytes: int) -> int:

@@ -103,14 +103,12 @@ async def retrieve(state: State, resources: Resources) -> State:
     """Search with every query there is, and take what fits into the prompt."""
     queries = state.get("queries") or [state["question"]]
     documents, wanted = resources.knowledge, resources.settings.retrieval
+    written = state.get("augmented") or {}
+    further = [query for name in wanted.augment for query in written.get(name, [])]
     depth = max(3 * wanted.passages, RERANKED)
     ranked = merge(
         [documents.search(query, k=depth) for query in queries],
-        [
-            documents.search(query, k=depth)
-            for written in (state.get("augmented") or {}).values()
-            for query in written
-        ],
+        [documents.search(query, k=depth) for query in further],
     )
     if not ranked and not documents.documents():
         raise KnowledgeError(

@@ -97,11 +97,9 @@ class Resources:
         Raises:
             ModelNotFound: it is not on this machine.
         """
-        from groundling.models.embeddings import load_embedder
-        from groundling.models.files.store import ModelStore
+        from groundling.models.configured import embedding_model
 
-        store = ModelStore(self.settings.models_path, self.settings.download)
-        return load_embedder(store.installed(self.settings.model.embedder))
+        return embedding_model(self.settings)
 
     @cached_property
     def memories(self) -> Memories | None:

@@ -318,10 +318,10 @@ def _traces(settings: Settings, full: bool) -> Iterator[Finding]:
 
 def _installed_embedder(settings: Settings) -> Embedder | None:
     from groundling.errors import ModelError
-    from groundling.models.embeddings import load_embedder
+    from groundling.models.configured import embedding_model
 
     try:
-        return load_embedder(_store(settings).installed(settings.model.embedder))
+        return embedding_model(settings)
     except ModelError:
         return None  # reported by its own check
 

@@ -277,12 +277,9 @@ def _name(shell: Shell) -> str:
 
 
 def _embedder(shell: Shell) -> Embedder:
-    from groundling.models.embeddings import load_embedder
-    from groundling.models.files.store import ModelStore
+    from groundling.models.configured import embedding_model
 
-    settings = shell.settings
-    store = ModelStore(settings.models_path, settings.download)
-    return load_embedder(store.installed(settings.model.embedder))
+    return embedding_model(shell.settings)
 
 
 @contextmanager

@@ -188,12 +188,10 @@ def _opened(shell: Shell, *, searches: bool = False) -> Iterator[Memories]:
     embedder = None
     if searches:
         from groundling.errors import ModelNotFound
-        from groundling.models.embeddings import load_embedder
-        from groundling.models.files.store import ModelStore
+        from groundling.models.configured import embedding_model
 
         try:
-            store = ModelStore(settings.models_path, settings.download)
-            embedder = load_embedder(store.installed(settings.model.embedder))
+            embedder = embedding_model(settings)
         except ModelNotFound:
             shell.warn("Without an embedding model, facts are found by words and topics alone.")
     with Memories.open(settings.memories_path, embedder, most=settings.memory.most) as memories:

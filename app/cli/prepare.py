@@ -11,6 +11,7 @@ from groundling.cli.output import Shell
 from groundling.cli.progress import progress
 from groundling.errors import KnowledgeError, ModelNotFound
 from groundling.home import Home
+from groundling.models.configured import HUB
 
 
 def open_home(shell: Shell, *, documents: bool) -> Home:
@@ -28,7 +29,7 @@ def open_home(shell: Shell, *, documents: bool) -> Home:
         home = Home(**{**shell.flags, "model": model})
     if not served:
         measure_once(shell, home.settings, home.models.resolve(chosen).path)
-    if documents:
+    if documents and not home.settings.model.embedder.startswith(HUB):
         fetch(shell, home, home.settings.model.embedder)
     return home
 

@@ -65,7 +65,7 @@ def m002_files_and_changes(db: Connection) -> None:
         ALTER TABLE documents ADD COLUMN file TEXT NOT NULL DEFAULT '';
         ALTER TABLE documents ADD COLUMN metadata TEXT NOT NULL DEFAULT '{}';
         UPDATE documents SET file = path;
-        CREATE INDEX documents_file ON documents (file);
+        CREATE INDEX documents_file ON documents (file, source);
         CREATE TABLE files (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, prepared TEXT NOT NULL);
         ALTER TABLE chunks ADD COLUMN terms INTEGER NOT NULL DEFAULT 0;
         CREATE TABLE totals (name TEXT PRIMARY KEY, value INTEGER NOT NULL);

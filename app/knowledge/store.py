@@ -120,12 +120,26 @@ class Store:
         return [_document(row) for row in self.connection.all(f"{_DOCUMENT} ORDER BY source")]
 
     def named(self, name: str) -> list[Document]:
-        """Return the documents of a source or path, or inside of a folder or file."""
+        """Return the documents of a source, path or file, or inside of a folder or file."""
+        # Each by its index: the columns lie behind the texts, which would have to be read.
+        within = [("source", name.rstrip("/") + "/"), ("path", name.rstrip("/") + "/")]
+        within += [("source", f"{name}!/")]
+        ids = [
+            row[0]
+            for column in ("source", "path", "file")
+            for row in self.connection.all(f"SELECT id FROM documents WHERE {column} = ?", name)
+        ]
+        ids += [
+            row[0]
+            for column, prefix in within
+            for row in self.connection.all(
+                f"SELECT id FROM documents WHERE {column} >= ? AND {column} < ?",
+                *(prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)),
+            )
+        ]
         rows = self.connection.all(
-            f"{_DOCUMENT} WHERE source = ?1 OR path = ?1 OR file = ?1"
-            " OR substr(source, 1, length(?2)) = ?2 OR substr(path, 1, length(?2)) = ?2"
-            " OR substr(source, 1, length(?3)) = ?3 ORDER BY source",
-            *(name, name.rstrip("/") + "/", name + "!/"),
+            f"{_DOCUMENT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY source",
+            json.dumps(ids),
         )
         return [_document(row) for row in rows]
 

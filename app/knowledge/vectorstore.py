@@ -39,7 +39,8 @@ class GroundlingVectorStore(VectorStore):
     Args:
         knowledge: an open knowledge base; files that were added to it are searched, too.
         mode: what `similarity_search` looks for: "dense" (cosine, as every vector store
-            does), "words" (BM25) or "hybrid" (both, fused).
+            does), "words" (BM25) or "hybrid" (both, fused). The latter two return one of
+            several texts that say the same, chosen before a filter is looked at.
     """
 
     def __init__(self, knowledge: Knowledge, mode: Mode = "dense") -> None:

@@ -162,7 +162,10 @@ def _fetch(
         )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         if not offline:
-            raise Offline(f"{name} could not be fetched: the hub cannot be reached.") from error
+            raise Offline(
+                f"{name} could not be fetched: the hub cannot be reached.",
+                hint="Run it again with a connection, or name a folder: hf:/path/to/model",
+            ) from error
         raise ModelNotFound(
             f"{name} is not on this machine, and the network is off (download.offline).",
             hint="GROUNDLING_DOWNLOAD__OFFLINE=false, once; or name a folder: hf:/path/to/model",

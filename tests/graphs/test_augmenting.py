@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.checkpoint.memory import InMemorySaver
 
 from groundling.errors import SettingsError
 from groundling.graphs import rag
@@ -43,9 +44,9 @@ def opened(folder: Path, documents: dict[str, str]):
         yield knowledge
 
 
-def built(model, knowledge, *augment: str):
+def built(model, knowledge, *augment: str, saver=None):
     settings = Settings(retrieval={"augment": list(augment)})
-    return rag.build(Resources(settings, model=model, knowledge=knowledge))
+    return rag.build(Resources(settings, model=model, knowledge=knowledge), saver)
 
 
 def steps(graph, question: str) -> dict[str, dict]:
@@ -95,6 +96,15 @@ def test_korean_questions_are_augmented_in_korean(scripted, korean):
     done = steps(graph, "회사 일로 지방에 가면 방값은 얼마까지 나와요?")
     assert "문서" in scripted.prompts[0][0].text
     assert Path(done["retrieve"]["retrieved"][0]["source"]).name == "travel.md"
+
+
+def test_queries_of_a_technique_that_is_off_again_are_not_searched_with(scripted, knowledge):
+    saver, config = InMemorySaver(), {"configurable": {"thread_id": "1"}}
+    scripted.enqueue("Interns' vacation", "Is the leave paid?")
+    scripted.enqueue_choice("no", "no")
+    built(scripted, knowledge, "hyde", saver=saver).invoke({"question": "Which leave?"}, config)
+    later = built(scripted, knowledge, saver=saver).invoke({"question": "Is it paid?"}, config)
+    assert [Path(each["source"]).name for each in later["retrieved"]] == ["leave.md"]
 
 
 def test_nothing_is_augmented_unless_it_is_asked_for(scripted, knowledge):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,18 @@ def test_the_same_text_twice_is_two_documents(store: GroundlingVectorStore) -> N
     assert ids(store.similarity_search("twin", k=1, filter={"of": "b"})) == ["b"]
     store.delete(["a"])
     assert ids(store.similarity_search("twin", k=1)) == ["b"]
+
+
+async def test_many_at_once(store: GroundlingVectorStore) -> None:
+    texts = [f"rule {n} of 휴가" for n in range(40)]
+    await asyncio.gather(
+        *(store.aadd_texts([text], ids=[text]) for text in texts),
+        *(store.asimilarity_search("annual leave") for _ in range(20)),
+        store.adelete(["printer"]),
+    )
+    found = await store.asimilarity_search("leave 휴가 rule", k=99)
+    assert sorted(map(str, ids(found))) == sorted(["hotel", "leave", "sick", *texts])
+    assert store.knowledge.check() == []
 
 
 def test_delete_without_ids_removes_the_texts_and_leaves_files(

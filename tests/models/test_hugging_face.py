@@ -19,7 +19,7 @@ import pytest
 from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 
-from groundling.errors import ModelError, ModelFileError, ModelNotFound
+from groundling.errors import ModelError, ModelFileError, ModelNotFound, Offline
 from groundling.models.embedder import space
 from groundling.models.embeddings import load_embedder
 from groundling.models.files.store import ModelStore
@@ -165,6 +165,11 @@ def test_what_is_not_here_says_what_to_do(tmp_path: Path, name: str) -> None:
         look_up(name, tmp_path)
     assert name in str(raised.value)
     assert raised.value.hint
+
+
+def test_a_hub_that_is_not_reached_is_no_missing_model(tmp_path: Path) -> None:
+    with pytest.raises(Offline, match="cannot be reached"):
+        find("owner/name", tmp_path, offline=False, endpoint="http://127.0.0.1:9", token=None)
 
 
 @pytest.mark.skipif(EXTRA, reason="the extra hf is installed")

@@ -27,6 +27,8 @@ _POINTS = re.compile(
     r"|본문|제시된",
     re.IGNORECASE,
 )
+# A Korean statement with a question mark: a small model writes such.
+_STATES = re.compile(r"[다함음임]\s*[?？]$")
 
 
 def place(answer: str, text: str) -> tuple[int, int] | None:
@@ -55,6 +57,8 @@ def fault(question: str, answer: str, text: str) -> str | None:
         return "the answer does not stand in the passage, or more than once"
     if len(question) > LONGEST_QUESTION or "\n" in question or not question.endswith(("?", "？")):
         return "no single question"
+    if _STATES.search(question):
+        return "a statement, not a question"
     if language_of(question) != language_of(text):
         return "another language than the passage"
     if _POINTS.search(question):

@@ -56,6 +56,7 @@ def test_a_good_question_has_no_fault(question: str, answer: str, text: str) -> 
         ("How much leave?", "x" * 81, "x" * 81, "short answer"),
         ("When must leave be taken? And why?\n", "30 April", ENGLISH, "single question"),
         ("Tell me the carry-over form.", "HR-12", ENGLISH, "single question"),
+        ("작년 연차는 언제까지 사용합니다?", "4월 30일", KOREAN, "statement"),
         ("휴가는 언제까지 써야 하나요?", "30 April", ENGLISH, "language"),
         ("When does leave lapse according to this document?", "30 April", ENGLISH, "points"),
         ("위 글에서 연차는 언제까지 사용하나요?", "4월 30일", KOREAN, "points"),
