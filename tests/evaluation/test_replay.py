@@ -407,6 +407,7 @@ class TestSmolLM2:
 
     @pytest.fixture
     def opened(self, home_with_models):
+        self.forget()  # an engine of other tests has read other prompts
         settings = {"name": "smollm2-135m", "context": 1024, "max_tokens": 24, "measure": False}
         with Home(model=settings) as found:
             yield found

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from groundling.knowledge.analyser import analyse, content_words, query_terms
+from groundling.errors import KnowledgeError
+from groundling.knowledge.analyser import PLAIN, analyse, content_words, get, query_terms
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,32 @@ def test_threads_do_not_disturb_each_other() -> None:
     alone = [analyse(word) for word in words]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(analyse, words)) == alone
+
+
+def test_many_texts_are_analysed_as_one_by_one() -> None:
+    texts = ["The leaves", "", "연차는 며칠", "집"]
+    assert list(PLAIN.batch(iter(texts))) == [analyse(text) for text in texts]
+
+
+@pytest.mark.parametrize("name", ["plain", "plain/1", "plain/0"])
+def test_get_plain(name: str) -> None:
+    assert get(name) is PLAIN
+
+
+def test_get_an_unknown_one() -> None:
+    with pytest.raises(KnowledgeError, match="no analyser mecab"):
+        get("mecab")
+
+
+def test_without_kiwi_auto_is_plain_and_kiwi_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    get.cache_clear()
+    monkeypatch.setattr("groundling.knowledge.analyser.find_spec", lambda _: None)
+    try:
+        assert get("auto") is PLAIN
+        with pytest.raises(KnowledgeError) as raised:
+            get("kiwi")
+        assert "groundling[ko]" in (raised.value.hint or "")
+    finally:
+        get.cache_clear()

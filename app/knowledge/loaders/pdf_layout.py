@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
+from groundling.knowledge.loaders.pdf_aligned import aligned_tables
 from groundling.knowledge.loaders.pdf_tables import Table
 from groundling.knowledge.loaders.pdf_text import Run, ends_in_hangul, joined, line, same_line
 
@@ -152,7 +153,7 @@ def _full(side: list[Item]) -> bool:
 
 
 def _lines(items: Iterable[Item]) -> list[Item]:
-    """Put runs on one line together, from the top."""
+    """Put runs on one line together, and lines that make a table, from the top."""
     groups: list[list[Run]] = []
     lines: list[Item] = []
     for item in sorted(items, key=lambda item: item.top):
@@ -165,7 +166,10 @@ def _lines(items: Iterable[Item]) -> list[Item]:
                 break
         else:
             groups.append([item])
-    lines.extend(line(sorted(group, key=lambda run: run.left)) for group in groups)
+    for group in groups:
+        group.sort(key=lambda run: run.left)
+    for found in aligned_tables(groups):
+        lines.append(found if isinstance(found, Table) else line(found))
     return sorted(lines, key=lambda item: item.top)
 
 

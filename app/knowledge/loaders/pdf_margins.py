@@ -2,7 +2,8 @@
 
 Such a line stands near the page's edge and is set off from its text by white space, and more
 than `MOST` of the pages have it: the same words, and numbers that are the same or, as page
-numbers do, go up with the pages. A heading whose number happens to be the page's ("Section 12") is kept.
+numbers do, go up with the pages. A heading whose number happens to be the page's ("Section
+12") is kept.
 """
 
 from __future__ import annotations
