@@ -158,8 +158,8 @@ def main(
                 f"{row['difference']:+6.1f} ({row['low']:+.1f} to {row['high']:+.1f})"
                 f"{row['seconds']:16.1f}"
             )
-    if report:
-        report.write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
+        if report:
+            report.write_text(json.dumps(results, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

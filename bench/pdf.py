@@ -11,6 +11,7 @@ With `--file` another PDF is read, without that column. Linux only.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import random
@@ -27,11 +28,11 @@ import click
 
 from bench.engines.figures import Table
 
-WORDS = (
-    "the balance reading filter housing sensor battery operator manual replaces before after "
-    "certificate temperature humidity adjustment internal weight table interval procedure record "
-    "inspection maintenance ordered delivered together within without between twenty every"
-).split()
+PROSE = """
+    the balance reading filter housing sensor battery operator manual replaces before after every
+    certificate temperature humidity adjustment internal weight table interval procedure record
+    inspection maintenance ordered delivered together within without between twenty
+"""
 COLUMNS = ("Part", "Capacity", "Readability", "Pan", "Price")
 TABLE_ROWS = 24
 
@@ -90,7 +91,8 @@ def make(file: Path, pages: int) -> None:
 
 def prose(draw: random.Random, words: int) -> str:
     """Return made-up sentences."""
-    text = " ".join(draw.choice(WORDS) for _ in range(words))
+    choices = PROSE.split()
+    text = " ".join(draw.choice(choices) for _ in range(words))
     return re.sub(r"((?:\w+ ){11}\w+) (\w)", lambda m: f"{m[1]}. {m[2].upper()}", text) + "."
 
 
@@ -134,9 +136,8 @@ def pdfium(file: Path, pages: int) -> list[str]:
 
 def pypdf(file: Path, pages: int) -> list[str]:
     """Read the first pages with pypdf."""
-    import pypdf
-
-    return [page.extract_text() for page in pypdf.PdfReader(file).pages[:pages]]
+    reader = importlib.import_module("pypdf").PdfReader(file)
+    return [page.extract_text() for page in reader.pages[:pages]]
 
 
 READERS: dict[str, Callable[[Path, int], list[str]]] = {
@@ -156,7 +157,7 @@ def peak() -> int:
 
 def measured(reader: str, file: Path, pages: int) -> Read:
     """Run a reader in a process of its own."""
-    command = [sys.executable, "-m", "bench.pdf", "--read", reader, "--file", file]
+    command = [sys.executable, "-m", "bench.pdf", "--read", reader, "--file", str(file)]
     done = subprocess.run(
         [*command, "--pages", str(pages)], check=True, capture_output=True, text=True
     )

@@ -107,6 +107,9 @@ class CachedEmbedder(Embeddings):
             self._db.commit()
         return held
 
+    def close(self) -> None:
+        self._db.close()
+
     def _read(self, key: bytes) -> list[float] | None:
         row = self._db.execute("SELECT vector FROM vectors WHERE key = ?", (key,)).fetchone()
         return None if row is None else np.frombuffer(row[0], dtype="<f4").tolist()

@@ -16,8 +16,8 @@ from groundling.knowledge.connection import Connection
 
 # SQLite takes 32,766 parameters; a query longer than this is not a question.
 MOST_TERMS = 256
-# Chunks weighed for one question: 15 to 25 ms on one core.
-MOST_POSTINGS = 20_000
+# Chunks weighed for one question, about a microsecond each.
+MOST_POSTINGS = 12_000
 
 
 class Words:

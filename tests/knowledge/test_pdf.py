@@ -204,6 +204,29 @@ class TestTables:
         pages = pages_of(written(tmp_path / "a.pdf", draw))
         assert pages[-1] == "Model | Pan\nHB-101 | 101 mm\n\n"
 
+    def test_a_table_said_to_be_continued(self, tmp_path: Path) -> None:
+        def draw(writer: FPDF) -> None:
+            for rows in (self.ROWS[:3], self.ROWS[3:5]):
+                writer.add_page()
+                if rows[0] != self.ROWS[0]:
+                    paragraph(writer, "Table 3 (continued)")
+                with writer.table(first_row_as_headings=False) as table:
+                    for row in rows:
+                        table.row(row)
+
+        pages = pages_of(written(tmp_path / "a.pdf", draw))
+        assert pages[1].startswith("Table 3 (continued)\n\nModel | Pan\nHB-102 | 102 mm\n")
+
+    def test_a_cell_of_two_lines_is_no_two_rows(self, tmp_path: Path) -> None:
+        def draw(writer: FPDF) -> None:
+            writer.add_page()
+            with writer.table(width=60) as table:
+                table.row(("Model", "Capacity"))
+                table.row(("Balance with a glass shield", "120 g and as much again"))
+
+        text = written(tmp_path / "a.pdf", draw).text
+        assert text == "Model | Capacity\nBalance with a glass shield | 120 g and as much again\n\n"
+
     def test_another_table_on_the_next_page_has_its_own_header(self, tmp_path: Path) -> None:
         def draw(writer: FPDF) -> None:
             for widths, head in [((1, 1), "Model"), ((1, 2), "Country")]:
@@ -264,7 +287,7 @@ class TestTables:
         def draw(writer: FPDF) -> None:
             writer.add_page()
             paragraph(writer, LEFT)
-            with writer.table(borders_layout=layout, col_widths=(1, 1, 1)) as table:
+            with writer.table(borders_layout=layout, v_align="TOP") as table:
                 for row in rows:
                     table.row(row)
             paragraph(writer, RIGHT)
@@ -272,9 +295,7 @@ class TestTables:
         document = written(tmp_path / "a.pdf", draw)
         body = "\n".join(" | ".join(row) for row in rows)
         assert document.text == f"{LEFT.strip()}\n\n{body}\n\n{RIGHT.strip()}\n\n"
-        assert [table.header for table in document.tables] == [
-            "Model | Capacity of the balance | Pan"
-        ]
+        assert [table.header for table in document.tables] == [" | ".join(rows[0])]
 
     def test_a_frame_is_no_table(self, tmp_path: Path) -> None:
         def draw(writer: FPDF) -> None:
@@ -406,7 +427,7 @@ class TestKorean:
                 b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Korea1) /Supplement 1 >> "
                 b"/FontDescriptor 6 0 R /W [1 95 500] >>",
                 b"<< /Type /FontDescriptor /FontName /HYSMyeongJo-Medium /Flags 6 /ItalicAngle 0 "
-                b"/FontBBox [0 -148 1001 880] /Ascent 880 /Descent -148 /CapHeight 880 /StemV 93 >>",
+                b"/FontBBox [0 -148 1001 880] /Ascent 880 /Descent -148 /StemV 93 >>",
                 stream(b"BT /F1 12 Tf 18 TL 60 780 Td\n%sET" % shown),
             ]
         )
@@ -434,6 +455,17 @@ class TestKorean:
         path = tmp_path / "a.pdf"
         path.write_bytes(self.pdf(lines, "KSCms-UHC-H", "cp949"))
         assert load_pdf(path).text == "".join(lines) + "\n\n"
+
+    def test_a_sentence_that_ends_on_the_next_line_is_no_list_item(self, tmp_path: Path) -> None:
+        lines = [
+            "연차 휴가는 한 해에 열다섯 날이며, 부서장의 승인을 받아 쓰는 것을 원칙으로 한",
+            "다. 쓰지 않은 휴가는 사라진다. 다음은 그 종류이다.",
+            "가. 연차 휴가",
+            "나. 병가",
+        ]
+        path = tmp_path / "a.pdf"
+        path.write_bytes(self.pdf(lines, "KSCms-UHC-H", "cp949"))
+        assert load_pdf(path).text == f"{lines[0]} {lines[1]}\n{lines[2]}\n{lines[3]}\n\n"
 
 
 class TestPages:
@@ -534,7 +566,7 @@ class TestBroken:
             pages = pages_of(load_pdf(path))
         except DocumentError as error:
             pages, said = [], f"{error} {error.hint}"
-            assert said.startswith("a.pdf")  # noqa: PT017
+            assert said.startswith("a.pdf")
         assert all(text in ("", whole[n]) for n, text in enumerate(pages))
 
     def test_a_damaged_page_is_left_out_and_named(

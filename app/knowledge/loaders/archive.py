@@ -10,6 +10,7 @@ Specification: PKWARE's APPNOTE.TXT 6.3.
 from __future__ import annotations
 
 import copy
+import errno
 import stat
 import struct
 import tempfile
@@ -58,7 +59,7 @@ def zip_members(path: Path) -> Iterator[Member]:
                 hint="Fetch or make it again, or unpack it and add the folder.",
             ) from error
         with archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
+            infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
             if len(infos) > MAX_MEMBERS:
                 raise _too_many(path, f"{len(infos):,}")
             yield from _Reader(archive, Path(folder)).members(infos)
@@ -96,7 +97,10 @@ class _Reader:
         try:
             self._unpack(info, file)
             return registry.load(file)
-        except _DAMAGED as error:
+        except (*_DAMAGED, OSError) as error:
+            # A place before the file's start is an invalid argument to the system.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
             raise DocumentError(f"{name} is damaged, or its size is not what it claims.") from error
         finally:
             file.unlink(missing_ok=True)

@@ -94,12 +94,17 @@ def _in_body(node: ast.AST, level: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _by_lines(lines: list[str], language: str) -> Iterator[tuple[int, int, str]]:
-    family = FAMILIES.get(language)
-    if family is None:
-        return
+    """Yield definitions as `_python` does; one that is indented more lies within the one above."""
+    family = FAMILIES.get(language, ())
+    within: list[int] = []
     for number, line in enumerate(lines):
-        if found := definition(line[:_LONGEST_LINE], family):
-            yield number, *found
+        if not (name := definition(line[:_LONGEST_LINE], family)):
+            continue
+        indent = len(line) - len(line.lstrip())
+        while within and within[-1] >= indent:
+            within.pop()
+        within.append(indent)
+        yield number, min(6, len(within)), name
 
 
 def _with_comments(

@@ -97,10 +97,10 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def definition(line: str, family: Family) -> tuple[int, str] | None:
-    """Return the level and the name of the definition that a line begins, if it begins one."""
+def definition(line: str, family: Family) -> str:
+    """Return the name of the definition that a line begins; "" if it begins none."""
     for pattern in family:
         if found := pattern.match(line):
-            name = next((group for group in found.groups() if group and group.strip()), found[0])
-            return (2 if line[0].isspace() else 1), name.strip(" \t{\"'`")
-    return None
+            name = next((group for group in found.groups() if group), "")
+            return name.strip(" \t\"'`") or found[0].strip(" \t{")
+    return ""

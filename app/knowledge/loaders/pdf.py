@@ -10,6 +10,7 @@ Pages are read one by one and forgotten, but for a sample that shows the running
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 _SAMPLE = 200  # pages, spread over the document, that show the running heads
 _SAME_PLACE = 4.0  # points by which the columns of a table may move from page to page
+# What a table that goes on may have before it, or after it on the page before.
+_CONTINUED = re.compile(r".{,60}(?:continue[ds]|cont'd|cont\.|계속|이어짐).{,20}", re.IGNORECASE)
 _SAVE_ANEW = "Open it in a PDF viewer and save it anew, then add it again."
 
 
@@ -147,14 +150,16 @@ class _Writer:
         """Write what stands on a page."""
         self.builder.page()
         before, self._open = self._open, None
-        for number, block in enumerate(blocks(items, width)):
+        first = True
+        for block in blocks(items, width):
             if isinstance(block, Table):
-                goes_on = number == 0 and before is not None and _same_columns(before, block)
+                goes_on = first and before is not None and _same_columns(before, block)
                 self._table(block, goes_on)
-                self._open = block
+                first, self._open = False, block
             else:
                 self.builder.paragraph(shown(block))
-                self._open = None
+                if not _CONTINUED.fullmatch(block):
+                    first, self._open = False, None
 
     def _table(self, table: Table, goes_on: bool) -> None:
         rows = [[shown(cell) for cell in row] for row in table.rows]

@@ -11,6 +11,7 @@ A line's end is kept unless the next line's first word would not have fitted bef
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -39,7 +40,7 @@ _NARROW = 0.45
 
 _ITEM = re.compile(
     r"[•●○◦▪■□◆◇▶►※‣⁃∙·*–—-]\s|[①-⑳]|제\s?\d+\s?[조항장절]"
-    r"|\(?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z가-하]|[ivxIVX]{1,5})[.)]\s"
+    r"|\(?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z가나다라마바사아자차카타파하]|[ivxIVX]{1,5})[.)]\s"
 )
 # Dots that lead to a page number in a table of contents.
 _LEADER = re.compile(r"(?:[.·…]\s?){4,}\S{0,6}$")
@@ -168,8 +169,8 @@ def _lines(items: Iterable[Item]) -> list[Item]:
             groups.append([item])
     for group in groups:
         group.sort(key=lambda run: run.left)
-    for found in aligned_tables(groups):
-        lines.append(found if isinstance(found, Table) else line(found))
+    found = aligned_tables(groups)
+    lines.extend(part if isinstance(part, Table) else line(part) for part in found)
     return sorted(lines, key=lambda item: item.top)
 
 
@@ -206,12 +207,15 @@ def _paragraphs(lines: list[Item], narrow: float, spaced: bool) -> Iterator[str 
 
 def _edge(runs: list[Run]) -> float:
     """Return the right edge of a column: where lines end, but for a few that stick out."""
-    ends = sorted((run.right for run in runs), reverse=True)
+    if not runs:
+        return 0.0
+    ends = sorted(run.right for run in runs)
+    height = median(run.height for run in runs)
     fewest = max(2, len(runs) // 20) if len(runs) >= 12 else 1
-    for end in ends:
-        if sum(end - other.height <= other.right <= end for other in runs) >= fewest:
-            return end
-    return ends[0] if ends else 0.0
+    for last in range(len(ends) - 1, -1, -1):
+        if last + 1 - bisect_left(ends, ends[last] - height) >= fewest:
+            return ends[last]
+    return ends[-1]
 
 
 def _usual_distance(runs: list[Run]) -> float:
@@ -237,10 +241,17 @@ def _goes_on(begin: Run, above: Run, below: Run, edge: float) -> bool:
     height = below.height
     if above.right + _SPACE * height + below.first <= edge:
         return False
-    if _ITEM.match(below.text) or _LEADER.search(above.text):
+    if _is_item(above, below) or _LEADER.search(above.text):
         return False
     indent = (below.left - above.left) / height
     first = begin is above
     if indent > _INDENT:
         return first and bool(_ITEM.match(above.text))
     return indent >= -_INDENT or (first and not _ITEM.match(above.text))
+
+
+def _is_item(above: Run, below: Run) -> bool:
+    """Tell whether a line begins with a list's mark: "다." after a syllable ends a sentence."""
+    return bool(_ITEM.match(below.text)) and not (
+        ends_in_hangul(above) and "가" <= below.text[0] <= "힣"
+    )

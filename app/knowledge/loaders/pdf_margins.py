@@ -92,7 +92,7 @@ def _marginal(page: Content) -> Iterator[tuple[Run, _Head, list[int]]]:
     """Yield the runs that white space sets off at an edge, and those that are turned."""
     lines = _lines(item for item in page.items if not isinstance(item, Run) or item.upright)
     top, bottom = _ZONE * page.height, (1 - _ZONE) * page.height
-    edges = {
+    edges: dict[str, list[Item]] = {
         "top": [item for item in _set_off(lines) if item.bottom < top],
         "bottom": [item for item in _set_off(lines[::-1]) if item.top > bottom],
         "side": [item for item in page.items if isinstance(item, Run) and not item.upright],
@@ -107,13 +107,14 @@ def _marginal(page: Content) -> Iterator[tuple[Run, _Head, list[int]]]:
 def _lines(items: Iterable[Item]) -> list[list[Item]]:
     """Group what stands side by side, from the top."""
     lines: list[list[Item]] = []
+    bottom = 0.0
     for item in sorted(items, key=lambda item: item.top):
-        if lines and item.top < max(other.bottom for other in lines[-1]) - _BESIDE * (
-            item.bottom - item.top
-        ):
+        if lines and item.top < bottom - _BESIDE * (item.bottom - item.top):
             lines[-1].append(item)
+            bottom = max(bottom, item.bottom)
         else:
             lines.append([item])
+            bottom = item.bottom
     return lines
 
 

@@ -11,21 +11,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from groundling.knowledge.loaders.pdf_page import Rule, Word
-from groundling.knowledge.loaders.pdf_text import joined, runs
+from groundling.knowledge.loaders.pdf_text import joined, runs, same_line
 
 _NEAR = 3.0  # points within which two rules are one, or touch
 # More rules than that, after those on one line are joined, are a drawing.
 _MAX_RULES = 500
 # The least share of cells with text; squared paper and charts have less.
 _FILLED = 0.3
+_NARROWEST = 6.0  # points: what is lower or narrower is no cell
+# In a table whose rows are not ruled, the letters of a cell's line on average: more is prose.
+_LETTERS = 25
+_ROWS = 3  # that stand between two rules; fewer are the lines of a cell
 _LABEL = 80  # characters: a longer text of a cell that spans rows is not said again
 
 
 class Table(NamedTuple):
-    """A ruled table: its place, where its columns begin and end, and its cells' texts."""
+    """A table: its place, where its columns begin and the last one ends, its cells' texts."""
 
     left: float
     top: float
@@ -136,6 +141,7 @@ class _Lattice:
         A cell that spans columns has its text in the first of them, one that spans rows in
         each of them, so that a row can be understood alone.
         """
+        self._part_rows(words)
         bands: list[list[Word]] = [[] for _ in self.ys[1:]]
         for word in words:
             bands[_between(self.ys, (word.top + word.bottom) / 2)].append(word)
@@ -150,6 +156,25 @@ class _Lattice:
         rows = [self._row(i, row, texts) for i, row in enumerate(owners)]
         return [row for row in rows if any(row)]
 
+    def _part_rows(self, words: Sequence[Word]) -> None:
+        """Part the rows of a table that is ruled between its columns, but not its rows.
+
+        A row begins where the first column has a line, and another column has one beside it.
+        """
+        lines = runs(words) if len(self.ys) <= 3 else []
+        if sum(len(run.text) for run in lines) > _LETTERS * len(lines):
+            return
+        first = [run for run in lines if run.left < self.xs[1]]
+        begins = [
+            run.top
+            for run in first
+            if any(other.left > self.xs[1] and same_line(run, other) for other in lines)
+        ]
+        for top, bottom in pairwise(self.ys):
+            inside = sorted(y for y in begins if top < y < bottom)
+            if len(inside) >= _ROWS:
+                self.ys = sorted([*self.ys, *inside[1:]])
+
     def _owners(
         self, i: int, band: list[Word], above: list[tuple[int, int]]
     ) -> list[tuple[int, int]]:
@@ -161,11 +186,17 @@ class _Lattice:
             crossed = any(part.left < x - _NEAR and part.right > x + _NEAR for part in parts)
             if j and crossed and not _ruled(self.down, x, middle):
                 row.append(row[-1])
-            elif above and not _ruled(self.across, self.ys[i], (x + self.xs[j + 1]) / 2):
+            elif above and self._spans(i, (x + self.xs[j + 1]) / 2):
                 row.append(above[j])
             else:
                 row.append((i, j))
         return row
+
+    def _spans(self, i: int, middle: float) -> bool:
+        """Tell whether a row's rule leaves the cell at this place one with the cell above."""
+        y = self.ys[i]
+        ruled = any(abs(rule.at - y) <= _NEAR for rule in self.across)
+        return ruled and not _ruled(self.across, y, middle)
 
     def _row(
         self, i: int, owners: list[tuple[int, int]], texts: dict[tuple[int, int], str]
@@ -185,9 +216,17 @@ def _ruled(rules: list[Rule], at: float, middle: float) -> bool:
 
 def _places(rules: list[Rule], crossing: list[Rule]) -> list[float]:
     """Return the places of rules and, where the crossing ones stick out, of their ends."""
-    places = sorted({rule.at for rule in rules})
-    if not places or not crossing:
+    if not rules or not crossing:
         return []
+    lengths: dict[float, float] = defaultdict(float)
+    for rule in rules:
+        lengths[rule.at] += rule.end - rule.start
+    places: list[float] = []
+    for at in sorted(lengths):
+        if places and at - places[-1] < _NARROWEST:  # no room for text: an underline, a border
+            places[-1] = max(places[-1], at, key=lengths.__getitem__)
+        else:
+            places.append(at)
     start, end = min(rule.start for rule in crossing), max(rule.end for rule in crossing)
     if start < places[0] - 2 * _NEAR:
         places.insert(0, start)

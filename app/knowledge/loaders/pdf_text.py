@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
     @property
     def height(self) -> float:
-        return self.bottom - self.top
+        return max(1.0, self.bottom - self.top)
 
 
 def runs(words: Sequence[Word]) -> list[Run]:
@@ -69,10 +69,11 @@ def _together(before: Word, word: Word) -> bool:
         return False
     if not word.upright:
         return True
-    height = max(1.0, min(before.bottom - before.top, word.bottom - word.top))
+    height = min(before.bottom - before.top, word.bottom - word.top)
+    if not -_BACK * height <= word.left - before.right <= _GAP * height:
+        return False
     common = min(before.bottom, word.bottom) - max(before.top, word.top)
-    gap = word.left - before.right
-    return -_BACK * height <= gap <= _GAP * height and common >= _OVERLAP * height
+    return common >= _OVERLAP * height
 
 
 def _run(words: list[Word], order: int) -> Run:

@@ -92,7 +92,8 @@ def _utf16_without_mark(data: bytes, name: str) -> str:
     big = sum(0 < low < 128 and not high for low, high in zip(odd, even, strict=False))
     encoding = "utf-16-le" if little >= big else "utf-16-be"
     text = data.decode(encoding, errors="replace")
-    if not max(little, big) or not _is_text(text[: 1 << 19]):
+    few = max(little, big) * 50 < len(even)  # a text has a space or a line end now and then
+    if few or not _is_text(text[: 1 << 19]):
         raise DocumentError(
             f"{name} is not text: it holds NUL bytes.",
             hint="Give it the suffix of what it is, or leave it out.",
@@ -130,7 +131,7 @@ def _known(sample: bytes) -> str | None:
     ):
         text = sample.decode(encoding, errors="replace")
         foreign = len(_FOREIGN.findall(text))
-        if encoding == "cp1252" and foreign * 3 > len(_LETTER.findall(text)):
+        if encoding == "cp1252" and foreign * 2 > len(_LETTER.findall(text)):
             continue  # no Western text has so many accents
         if text.count("\ufffd") * 200 <= len(text) and len(script.findall(text)) >= least * foreign:
             return encoding if _is_text(text) else None
