@@ -20,6 +20,7 @@ from groundling.cli.knowledge_tables import (
     table_of,
     weak_languages,
 )
+from groundling.cli.knowledge_tune import tune
 from groundling.cli.output import Group, Shell, pass_shell
 from groundling.errors import DocumentError, KnowledgeError
 
@@ -163,6 +164,7 @@ def list_(shell: Shell) -> None:
 
 
 knowledge.add_command(list_, "documents")
+knowledge.add_command(named(tune))
 
 
 @knowledge.command()

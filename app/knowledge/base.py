@@ -13,6 +13,7 @@ many threads; several processes may open the same folder, of which one writes at
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from groundling.knowledge.vectors import read_manifest, write_manifest
 from groundling.models.embedder import Embedder, Fingerprint
 
 DEFAULT_CHARACTERS = 700
+TUNING = "tune"
 _RECIPE = "recipe"
 _ANALYSER = "analyser"
 
@@ -179,7 +181,7 @@ class Knowledge:
                     f"There is no document {name} in {self.path.name}.",
                     hint="groundling knowledge list",
                 )
-            self._store.delete_documents([document.id for document in doomed])
+            self._delete([document.id for document in doomed])
         return len(doomed)
 
     def documents(self) -> list[Document]:
@@ -378,8 +380,14 @@ class Knowledge:
             for document_id, file in self._store.placed()
             if any(file.startswith(root) for root in roots) and not Path(file).exists()
         ]
-        self._store.delete_documents(gone)
+        if gone:
+            self._delete(gone)
         return len(gone)
+
+    def _delete(self, document_ids: Sequence[int]) -> None:
+        """Remove documents, and with them what `knowledge tune` keeps of documents' texts."""
+        self._store.delete_documents(document_ids)
+        shutil.rmtree(self.path / TUNING, ignore_errors=True)
 
     def close(self) -> None:
         """Close the files; the object is of no use after that."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -17,10 +18,11 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from groundling.errors import ModelError, ModelFileError
+from groundling.models.cpu import default_threads
 from groundling.models.embedder import Embedder, Fingerprint, languages, space
+from groundling.models.integer_onnx import QUANTISATION, integer_model
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from onnxruntime import InferenceSession
     from tokenizers import Encoding, Tokenizer
 
@@ -35,10 +37,9 @@ _INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_i
 class OnnxEmbedder(Embeddings):
     """A BERT-like sentence embedder on ONNX Runtime.
 
-    Token vectors are averaged over the attention mask and scaled to length one, so that the
-    inner product is the cosine (Reimers & Gurevych 2019, arXiv:1908.10084). Texts are cut
-    after `max_tokens` tokens. Texts of similar length share a batch, because padding costs
-    as much as text.
+    Token vectors are averaged and scaled to length one, so that the inner product is the
+    cosine (Reimers & Gurevych 2019, arXiv:1908.10084). Texts are cut after `max_tokens`
+    tokens. Products are made in integers; see `integer_onnx`.
 
     Args:
         model: the ONNX file; which inputs it needs is read from its graph.
@@ -47,8 +48,7 @@ class OnnxEmbedder(Embeddings):
         max_tokens: where texts are cut.
         query_prefix: put before every question, where the model was trained so.
         passage_prefix: put before every passage.
-        batch: texts per run; on two cores 8 are faster than 32, which leave the cache.
-        threads: cores to use; default: ONNX Runtime's own choice, the physical cores.
+        threads: texts at work at once, each on one core; default: the physical cores.
 
     Raises:
         ModelFileError: a file is missing or is not what it should be.
@@ -63,7 +63,6 @@ class OnnxEmbedder(Embeddings):
         max_tokens: int = 256,
         query_prefix: str = "",
         passage_prefix: str = "",
-        batch: int = 8,
         threads: int | None = None,
     ) -> None:
         self.model = model
@@ -72,8 +71,7 @@ class OnnxEmbedder(Embeddings):
         self.max_tokens = max_tokens
         self.query_prefix = query_prefix
         self.passage_prefix = passage_prefix
-        self.batch = batch
-        self.threads = threads
+        self.threads = threads or default_threads()
         self._loading = Lock()
         for file in (model, tokenizer):
             if not file.is_file():
@@ -100,6 +98,7 @@ class OnnxEmbedder(Embeddings):
             "pooling": "mean",
             "normalised": True,
             "max_tokens": self.max_tokens,
+            "quantised": QUANTISATION,
             "languages": ",".join(self.languages),
         }
 
@@ -113,31 +112,26 @@ class OnnxEmbedder(Embeddings):
 
     def _embed(self, texts: list[str]) -> list[list[float]]:
         encodings: list[Encoding] = self._tokens.encode_batch(texts)
-        by_length = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        vectors: list[list[float]] = [[] for _ in texts]
-        for first in range(0, len(by_length), self.batch):
-            members = by_length[first : first + self.batch]
-            for i, vector in zip(members, self._run([encodings[i] for i in members]), strict=True):
-                vectors[i] = vector.tolist()
-        return vectors
+        if len(texts) == 1:
+            return [self._run(encodings[0])]
+        # A session may be run by several threads at once.
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(self._run, encodings))
 
-    def _run(self, encodings: list[Encoding]) -> NDArray[np.float32]:
-        length = max(len(encoding.ids) for encoding in encodings)
+    def _run(self, encoding: Encoding) -> list[float]:
+        """Return the vector of one text.
 
-        def rows(field: str) -> NDArray[np.int64]:
-            table = np.zeros((len(encodings), length), dtype=np.int64)
-            for row, encoding in zip(table, encodings, strict=True):
-                values = getattr(encoding, field)
-                row[: len(values)] = values
-            return table
-
-        mask = rows("attention_mask")
-        feed = {needed.name: rows(_INPUTS[needed.name]) for needed in self._session.get_inputs()}
-        hidden = np.asarray(self._session.run(None, feed)[0], dtype=np.float32)
-        weight = mask[:, :, None].astype(np.float32)
-        mean = (hidden * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
-        norm = np.linalg.norm(mean, axis=1, keepdims=True)
-        return np.asarray(mean / np.maximum(norm, 1e-12), dtype=np.float32)
+        Each is run alone: in a batch, integers are scaled to all of it, so that a vector
+        would depend on its neighbours; and on two cores a batch is no faster.
+        """
+        feed = {
+            needed.name: np.array([getattr(encoding, _INPUTS[needed.name])], dtype=np.int64)
+            for needed in self._session.get_inputs()
+        }
+        hidden = np.asarray(self._session.run(None, feed)[0][0], dtype=np.float32)
+        mean = hidden.mean(axis=0)
+        vector: list[float] = (mean / max(float(np.linalg.norm(mean)), 1e-12)).tolist()
+        return vector
 
     @property
     def _session(self) -> InferenceSession:
@@ -154,13 +148,11 @@ class OnnxEmbedder(Embeddings):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads or 0
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # Spinning threads starve the chat model that shares these cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
-                str(self.model), options, providers=["CPUExecutionProvider"]
+                integer_model(self.model), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             raise ModelFileError(

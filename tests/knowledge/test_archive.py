@@ -221,6 +221,27 @@ def test_a_member_that_cannot_be_read_has_its_reason(tmp_path: Path) -> None:
     assert found["d.txt"].document is not None
 
 
+def test_a_member_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    def unname(data: bytearray, entry: int, local: int) -> None:
+        # The name's five letters become a part of the extra field, which ends where it did.
+        struct.pack_into("<HH", data, entry + 28, 0, 5)
+        data[entry + 46 : entry + 51] = b"zz\x01\x00z"
+
+    path = patched(zipped(tmp_path / "a.zip", {"a.txt": "x", "b.txt": KOREAN}), unname)
+    assert list(read(path)) == ["b.txt"]
+
+
+def test_a_member_before_the_start_of_the_file(tmp_path: Path) -> None:
+    def misplace(data: bytearray, entry: int, local: int) -> None:
+        # The list seems to begin later than it does, so that places are counted from below 0.
+        end = data.index(b"PK\x05\x06")
+        (at,) = struct.unpack_from("<L", data, end + 16)
+        struct.pack_into("<L", data, end + 16, at + 1000)
+
+    path = patched(zipped(tmp_path / "a.zip", {"a.txt": KOREAN}), misplace)
+    assert "is damaged" in read(path)["a.txt"].reason
+
+
 @pytest.mark.parametrize(
     "content", [b"PK\x03\x04 not really", b"junk" * 100, b"PK\x05\x06" + b"\xff" * 18]
 )

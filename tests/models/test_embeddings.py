@@ -10,6 +10,7 @@ import pytest
 from groundling.errors import ModelFileError
 from groundling.models.embeddings import OnnxEmbedder, languages, load_embedder, space
 from groundling.models.files.store import ModelStore
+from groundling.models.integer_onnx import integer_model
 from groundling.settings import DownloadSettings
 
 pytestmark = pytest.mark.model
@@ -45,10 +46,7 @@ def test_order_is_kept_and_neighbours_do_not_matter(minilm: OnnxEmbedder) -> Non
     texts = [
         ("pump " * length + str(length)).strip() for length in (90, 1, 40, 2, 200, 3, 7, 5, 60)
     ]
-    together = np.array(minilm.embed_documents(texts))
-    alone = np.array([minilm.embed_query(text) for text in texts])
-    assert (together * alone).sum(axis=1) == pytest.approx(1, abs=1e-3)
-    assert (together @ alone.T).argmax(axis=1).tolist() == list(range(len(texts)))
+    assert minilm.embed_documents(texts) == [minilm.embed_query(text) for text in texts]
 
 
 def test_nothing_in_nothing_out(minilm: OnnxEmbedder) -> None:
@@ -90,3 +88,28 @@ def test_prefixes_are_those_the_model_was_trained_with(minilm: OnnxEmbedder) -> 
     assert prefixed.embed_query("a leak") == minilm.embed_query("query: a leak")
     assert prefixed.embed_documents(["a leak"]) == minilm.embed_documents(["passage: a leak"])
     assert space(prefixed.fingerprint) != space(minilm.fingerprint)
+
+
+@pytest.mark.model
+def test_integers_are_kept_beside_the_model_or_made_again(
+    minilm: OnnxEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "model.onnx"
+    copy.write_bytes(minilm.model.read_bytes())
+    kept = integer_model(copy)
+    assert isinstance(kept, str)
+    assert Path(kept).parent == tmp_path
+    written = Path(kept).stat()
+    assert integer_model(copy) == kept
+    assert Path(kept).stat().st_mtime_ns == written.st_mtime_ns
+    assert {file.name for file in tmp_path.iterdir()} == {"model.onnx", Path(kept).name}
+    whole = Path(kept).read_bytes()
+    Path(kept).unlink()
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert integer_model(copy) == whole
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]

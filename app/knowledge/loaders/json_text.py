@@ -160,16 +160,22 @@ def _table(values: Sequence[Any]) -> list[list[str]]:
 def _lines(path: str, value: Any) -> Iterator[str]:
     """Yield "path: value" for each plain value below a path."""
     # A stack instead of recursion: a file may nest as deep as Python's call stack goes.
-    todo = [(path, value)]
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, dict) and value:
-            todo += [(_below(path, key), member) for key, member in reversed(value.items())]
-        elif _is_plain(value):
-            yield f"{path}: {_scalar(value)}" if path else _scalar(value)
+    levels = [iter([(path, value)])]
+    while levels:
+        for place, member in levels[-1]:
+            if not _is_plain(member):
+                levels.append(_children(place, member))
+                break
+            yield f"{place}: {_scalar(member)}" if place else _scalar(member)
         else:
-            numbered = reversed(list(enumerate(value)))
-            todo += [(f"{path}[{number}]", item) for number, item in numbered]
+            levels.pop()
+
+
+def _children(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from ((_below(path, key), member) for key, member in value.items())
+    else:
+        yield from ((f"{path}[{number}]", item) for number, item in enumerate(value))
 
 
 def _below(path: str, key: str) -> str:

@@ -26,11 +26,59 @@ _HTML = (f"{_HERE}.html:load_html", MAX_TEXT_BYTES)
 _LINES = (f"{_HERE}.json_text:load_json_lines", MAX_TEXT_BYTES)
 _TABLE = (f"{_HERE}.sheets:load_sheets", MAX_TEXT_BYTES)
 _CODE = (f"{_HERE}.code:load_code", MAX_TEXT_BYTES)
-_CODE_SUFFIXES = """
-    .bash .c .cc .clj .cmake .cpp .cs .css .cxx .dart .ex .exs .go .gradle .groovy .h .hpp .hs
-    .java .jl .js .jsx .kt .kts .lua .m .mjs .ml .nix .php .pl .proto .ps1 .py .pyi .r .rb .rs
-    .scala .scss .sh .sql .swift .tf .toml .ts .tsx .vue .yaml .yml .zig
-""".split()
+_CODE_SUFFIXES = [
+    ".bash",
+    ".c",
+    ".cc",
+    ".clj",
+    ".cmake",
+    ".cpp",
+    ".cs",
+    ".css",
+    ".cxx",
+    ".dart",
+    ".ex",
+    ".exs",
+    ".go",
+    ".gradle",
+    ".groovy",
+    ".h",
+    ".hpp",
+    ".hs",
+    ".java",
+    ".jl",
+    ".js",
+    ".jsx",
+    ".kt",
+    ".kts",
+    ".lua",
+    ".m",
+    ".mjs",
+    ".ml",
+    ".nix",
+    ".php",
+    ".pl",
+    ".proto",
+    ".ps1",
+    ".py",
+    ".pyi",
+    ".r",
+    ".rb",
+    ".rs",
+    ".scala",
+    ".scss",
+    ".sh",
+    ".sql",
+    ".swift",
+    ".tf",
+    ".toml",
+    ".ts",
+    ".tsx",
+    ".vue",
+    ".yaml",
+    ".yml",
+    ".zig",
+]
 
 LOADERS: dict[str, tuple[str, int]] = {
     ".txt": _TEXT,

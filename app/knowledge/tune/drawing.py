@@ -1,16 +1,17 @@
 """Which passages are asked about: some of every document and language, the same each time.
 
 Languages take turns by the square root of how many passages they have, so that the smaller
-one is heard; within a language the documents take turns, so that a long one does not
-drown the others.
+one is heard, and the more so where the model asks badly in it; within a language the
+documents take turns, so that a long one does not drown the others.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 
 from groundling.knowledge.passage import Passage
 from groundling.models.prompts import Language, language_of
@@ -18,6 +19,10 @@ from groundling.models.prompts import Language, language_of
 SEED = 7
 # Letters and digits that a passage needs to be worth asking about: Hangul says more in less.
 _LEAST: dict[Language, int] = {"en": 80, "ko": 40}
+# What a passage drawn counts beside a case kept: a language in which no question is ever
+# kept must not use up all the asking.
+_DRAWN = 0.25
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 def worth_asking(passage: Passage) -> bool:
@@ -26,8 +31,16 @@ def worth_asking(passage: Passage) -> bool:
     return said >= _LEAST[language_of(passage.text)]
 
 
-def draw(passages: Iterable[Passage], seed: int = SEED) -> Iterator[Passage]:
-    """Yield the passages that are worth asking about, each once, in the order to ask."""
+def draw(
+    passages: Iterable[Passage], kept: Mapping[str, int] = NOTHING, seed: int = SEED
+) -> Iterator[Passage]:
+    """Yield the passages that are worth asking about, each once, in the order to ask.
+
+    Args:
+        passages: all there are.
+        kept: how many cases each language has; may grow meanwhile.
+        seed: of the shuffle.
+    """
     by_language: dict[Language, dict[int, list[Passage]]] = {}
     for passage in filter(worth_asking, passages):
         documents = by_language.setdefault(language_of(passage.text), {})
@@ -40,7 +53,10 @@ def draw(passages: Iterable[Passage], seed: int = SEED) -> Iterator[Passage]:
     weights = {language: math.sqrt(len(queue)) for language, queue in queues.items()}
     drawn = dict.fromkeys(queues, 0)
     while left := [language for language in queues if drawn[language] < len(queues[language])]:
-        language = min(left, key=lambda one: (drawn[one] + 1) / weights[one])
+        language = min(
+            left,
+            key=lambda one: (kept.get(one, 0) + _DRAWN * (drawn[one] + 1)) / weights[one],
+        )
         yield queues[language][drawn[language]]
         drawn[language] += 1
 

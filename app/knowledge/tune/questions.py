@@ -9,6 +9,7 @@ fails is let go, and another passage is asked about instead.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from groundling.knowledge.passage import Document, Passage
@@ -52,7 +53,8 @@ def write_cases(
     documents = {document.id: document for document in knowledge.documents()}
     asked = {_words(case.question) for case in current}
     passages = [one for known in documents for one in knowledge.chunks(known)]
-    for passage in draw(passages):
+    kept = Counter(case.language for case in current)
+    for passage in draw(passages, kept):
         tell("questions", min(len(current), wanted), wanted)
         if len(current) >= wanted or len(cases.asked) >= MOST_ASKED * wanted:
             break
@@ -65,6 +67,7 @@ def write_cases(
             cases.keep(case)
             asked.add(_words(case.question))
             current.append(case)
+            kept[case.language] += 1
         else:
             cases.refuse(drawn, reason or "it was asked before", question)
     tell("questions", wanted, wanted)

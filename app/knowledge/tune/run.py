@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from groundling.errors import KnowledgeError
+from groundling.knowledge.base import TUNING
 from groundling.knowledge.preparation import Progress
 from groundling.knowledge.recipe import Recipe
 from groundling.knowledge.tune.cases import Case, Cases, Parts, divide
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
     from groundling.knowledge.base import Knowledge
 
-FOLDER = "tune"
 TRIALS = "trials.jsonl"
 # Fewer cases tell no recipe from another.
 LEAST_CASES = 10
@@ -81,7 +81,7 @@ def tune(knowledge: Knowledge, model: BaseChatModel, plan: Plan, tell: Progress)
         KnowledgeError: too few questions could be written.
         Exception: the model's own errors.
     """
-    folder = knowledge.path / FOLDER
+    folder = knowledge.path / TUNING
     cases = write_cases(knowledge, Cases(folder), model, plan.questions, tell)
     if len(cases) < LEAST_CASES:
         raise KnowledgeError(

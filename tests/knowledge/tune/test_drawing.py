@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from groundling.knowledge.passage import Passage
 from groundling.knowledge.tune.drawing import draw, worth_asking
+from groundling.models.prompts import language_of
 
 TEXTS = {"en": "many words of plain English " * 5, "ko": "한국어로 쓰인 글이 여기에 있다 " * 5}
 
@@ -40,6 +41,19 @@ def test_documents_and_languages_take_turns() -> None:
     # Korean has a twelfth of the passages and, by the square root, near a quarter of the draws.
     assert 8 <= first[4] <= 11
     assert first[2] == first[3] == 10
+
+
+def test_a_language_in_which_few_questions_are_kept_is_asked_about_more() -> None:
+    given_ = passages({1: ("en", 40), 2: ("ko", 40)})
+    kept = Counter({"en": 0})
+    drawn: list[str] = []
+    for one in draw(given_, kept):
+        drawn.append(language_of(one.text))
+        kept["en"] += drawn[-1] == "en"  # every English question is kept, no Korean one
+    first = Counter(drawn[:30])
+    assert first["ko"] > 2 * first["en"]
+    # And yet English has its turns.
+    assert first["en"] >= 4
 
 
 def test_short_passages_are_not_asked_about() -> None:
