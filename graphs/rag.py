@@ -42,7 +42,7 @@ from groundling.graphs.nodes.passages import (
     room,
     with_use,
 )
-from groundling.graphs.nodes.refusing import Closest, closest, limits
+from groundling.graphs.nodes.refusing import Closest, askings, closest, limits
 from groundling.graphs.nodes.reranking import RERANKED, rerank
 from groundling.graphs.nodes.step import node
 from groundling.graphs.resources import Resources
@@ -134,7 +134,11 @@ async def retrieve(state: State, resources: Resources) -> State:
         "passages": [passage.chunk_id for passage in packed.shown],
         "dropped": [passage.chunk_id for passage in packed.dropped],
         "retrieved": retrieved(ranked, packed),
-        "coverage": max(documents.coverage(query, packed.shown) for query in queries),
+        "coverage": max(
+            documents.coverage(asking, packed.shown)
+            for query in queries
+            for asking in askings(query)
+        ),
         "bilingual": documents.languages().get(other, 0.0) >= MIN_SHARE,
         "strict": wanted.strict,
     }

@@ -230,10 +230,7 @@ class Knowledge:
 
     def take(self, keys: Sequence[str]) -> list[TextEntry]:
         """Return the texts of keys, in that order; unknown keys are left out."""
-        ids = self._store.by_paths([PREFIX + key for key in keys])
-        found = self._store.metadata(list(ids.values()))
-        there = [(key, ids[PREFIX + key]) for key in keys if PREFIX + key in ids]
-        return [TextEntry(key, self.text(i), found[i]) for key, i in there]
+        return self._store.entries(keys)
 
     def drop(self, keys: Sequence[str]) -> int:
         """Remove the texts of keys; return how many there were."""
@@ -244,30 +241,34 @@ class Knowledge:
 
     def keys(self, limit: int | None = None) -> list[str]:
         """Return the keys of the texts, oldest first."""
-        paths = self._store.entries(-1 if limit is None else limit)
-        return [path.removeprefix(PREFIX) for path in paths]
+        return self._store.entry_keys(-1 if limit is None else limit)
 
     # search
 
-    def search(self, query: str, k: int = 6) -> list[Passage]:
+    def search(self, query: str, k: int = 6, *, distinct: bool = True) -> list[Passage]:
         """Return the best passages by words and by meaning, fused; see `fusion`.
 
-        Of passages with (almost) the same text the best is returned. Nothing found is an
-        empty list.
+        Nothing found is an empty list.
+
+        Args:
+            query: a question, or words.
+            k: how many to return.
+            distinct: of passages with almost the same text return the best alone, and few
+                of one document where others have something to say; see `diversity`.
         """
-        return [found.passage for found in self._search.both(query, k)]
+        return [found.passage for found in self._search.both(query, k, distinct=distinct)]
 
     def explain(self, query: str, k: int = 6) -> list[Found]:
         """Search, and say of each passage why it was found."""
         return self._search.both(query, k)
 
-    def search_lexical(self, query: str, k: int = 6) -> list[Passage]:
+    def search_lexical(self, query: str, k: int = 6, *, distinct: bool = True) -> list[Passage]:
         """Return the best passages by words (BM25); none where no word occurs."""
-        return [found.passage for found in self._search.words(query, k)]
+        return [found.passage for found in self._search.words(query, k, distinct=distinct)]
 
-    def search_dense(self, query: str, k: int = 6) -> list[Passage]:
+    def search_dense(self, query: str, k: int = 6, *, distinct: bool = True) -> list[Passage]:
         """Return the passages nearest in meaning (cosine); none without an embedder."""
-        return [found.passage for found in self._search.meaning(query, k)]
+        return [found.passage for found in self._search.meaning(query, k, distinct=distinct)]
 
     def search_vector(self, vector: Sequence[float], k: int = 6) -> list[Passage]:
         """Return the passages nearest to a vector, with their cosine as score."""

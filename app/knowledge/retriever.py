@@ -42,13 +42,16 @@ class KnowledgeRetriever(BaseRetriever):
         return as_documents(self.knowledge, passages)
 
 
-def search(knowledge: Knowledge, mode: Mode, query: str, k: int) -> list[Passage]:
+def search(
+    knowledge: Knowledge, mode: Mode, query: str, k: int, *, distinct: bool = True
+) -> list[Passage]:
     """Search in one of the three ways."""
-    if mode == "hybrid":
-        return knowledge.search(query, k)
-    if mode == "dense":
-        return knowledge.search_dense(query, k)
-    return knowledge.search_lexical(query, k)
+    ways = {
+        "hybrid": knowledge.search,
+        "dense": knowledge.search_dense,
+        "words": knowledge.search_lexical,
+    }
+    return ways[mode](query, k, distinct=distinct)
 
 
 def as_documents(knowledge: Knowledge, passages: Sequence[Passage]) -> list[Document]:

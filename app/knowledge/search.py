@@ -72,21 +72,21 @@ class Search:
         self._analyser = analyser
         self._tuned = tuned
 
-    def both(self, query: str, k: int) -> list[Found]:
+    def both(self, query: str, k: int, *, distinct: bool = True) -> list[Found]:
         """Return the best passages by words and by meaning."""
         depth = fusion.depth(k)
         weight = self.dense_weight(query)
         lexical = self._lexical(query, depth)
         dense = self._dense.search(query, depth) if weight or not lexical else []
-        return self._found(query, lexical, dense, weight if lexical else 1.0, k)
+        return self._found(query, lexical, dense, weight if lexical else 1.0, k, distinct)
 
-    def words(self, query: str, k: int) -> list[Found]:
+    def words(self, query: str, k: int, *, distinct: bool = True) -> list[Found]:
         """Return the best passages by words."""
-        return self._found(query, self._lexical(query, fusion.depth(k)), [], 0.0, k)
+        return self._found(query, self._lexical(query, fusion.depth(k)), [], 0.0, k, distinct)
 
-    def meaning(self, query: str, k: int) -> list[Found]:
+    def meaning(self, query: str, k: int, *, distinct: bool = True) -> list[Found]:
         """Return the best passages by meaning."""
-        return self._found(query, [], self._dense.search(query, fusion.depth(k)), 1.0, k)
+        return self._found(query, [], self._dense.search(query, fusion.depth(k)), 1.0, k, distinct)
 
     def dense_weight(self, query: str) -> float:
         """Return how much the dense side counts for a query, the lexical one counting 1."""
@@ -110,10 +110,18 @@ class Search:
         return rescore(words, bodies, index.counts(terms), self._store.count())[:depth]
 
     def _found(
-        self, query: str, lexical: Ranking, dense: Ranking, weight: float, k: int
+        self,
+        query: str,
+        lexical: Ranking,
+        dense: Ranking,
+        weight: float,
+        k: int,
+        distinct: bool,
     ) -> list[Found]:
         fused = fusion.fuse(lexical, dense, weight)
-        passages = diversify(self._store.passages(fused[: DIVERSE * k]), k)
+        passages = self._store.passages(fused[: DIVERSE * k if distinct else k])
+        if distinct:
+            passages = diversify(passages, k)
         by_words, by_meaning = _ranks(lexical), _ranks(dense)
         terms = dict.fromkeys(self._analyser.query_terms(query))
         bodies = self._store.words.bodies([passage.chunk_id for passage in passages])

@@ -16,6 +16,7 @@ from typing import Any
 from groundling.knowledge.connection import Connection
 from groundling.knowledge.passage import Document, Passage
 from groundling.knowledge.rows import NewChunk, NewDocument
+from groundling.knowledge.texts import FORMAT, PREFIX, TextEntry
 from groundling.knowledge.vector_rows import VectorRows
 from groundling.knowledge.words import Words
 
@@ -152,12 +153,25 @@ class Store:
             )
         )
 
-    def entries(self, most: int) -> list[str]:
-        """Return the paths of the texts that came from no file, oldest first; -1: all."""
+    def entries(self, keys: Sequence[str]) -> list[TextEntry]:
+        """Return the texts of keys, in that order; unknown keys are left out."""
+        rows = self.connection.all(
+            "SELECT path, text, metadata, title FROM documents"
+            " WHERE path IN (SELECT value FROM json_each(?))",
+            json.dumps([PREFIX + key for key in keys]),
+        )
+        found = {
+            path.removeprefix(PREFIX): (text, json.loads(metadata), title)
+            for path, text, metadata, title in rows
+        }
+        return [TextEntry(key, *found[key]) for key in keys if key in found]
+
+    def entry_keys(self, most: int) -> list[str]:
+        """Return the keys of the texts that came from no file, oldest first; -1: all."""
         rows = self.connection.all(
             "SELECT path FROM documents WHERE file = '' ORDER BY id LIMIT ?", most
         )
-        return [row[0] for row in rows]
+        return [row[0].removeprefix(PREFIX) for row in rows]
 
     def prepared(self, path: str) -> str | None:
         """Return how the document of a path was prepared; None if there is none."""
@@ -203,7 +217,7 @@ class Store:
         named = ("source", "title", "format")
         return {
             row[0]: {
-                **(dict(zip(named, row[1:4], strict=True)) if row[3] != "entry" else {}),
+                **(dict(zip(named, row[1:4], strict=True)) if row[3] != FORMAT else {}),
                 **json.loads(row[4]),
             }
             for row in rows
@@ -287,7 +301,7 @@ def _document(row: tuple[Any, ...]) -> Document:
 
 
 def _passage(row: tuple[Any, ...], score: float) -> Passage:
-    return replace(Passage(*row[:-1]), score=score, key=row[-1])
+    return replace(Passage(*row[:-1]), score=score, key=row[-1].removeprefix(PREFIX))
 
 
 def shares(hangul: int, latin: int) -> dict[str, float]:

@@ -26,6 +26,7 @@ from groundling.knowledge.base import Knowledge
 from groundling.knowledge.foreign import ForeignEmbedder, as_embedder
 from groundling.knowledge.marginal import marginal_relevance
 from groundling.knowledge.matching import Filter, Look, Metadata, matching
+from groundling.knowledge.passage import Passage
 from groundling.knowledge.retriever import Mode, search
 from groundling.knowledge.texts import TextEntry
 from groundling.models.embedder import Embedder
@@ -183,9 +184,12 @@ class GroundlingVectorStore(VectorStore):
             if not query.strip() or self.knowledge.embedder is None:
                 return []
             return self._near(self.knowledge.embedder.embed_query(query), k, filter)
-        return self._documents(
-            lambda depth: search(self.knowledge, self.mode, query, depth), k, filter
-        )
+
+        def ranked(depth: int) -> list[Passage]:
+            # Texts that are alike may differ in what is filtered by.
+            return search(self.knowledge, self.mode, query, depth, distinct=False)
+
+        return self._documents(ranked, k, filter)
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, *, filter: Filter | None = None, **kwargs: Any

@@ -15,7 +15,7 @@ from importlib import resources as files
 from typing import TypedDict
 
 from groundling.graphs.resources import Resources
-from groundling.knowledge.citations import find_evidence
+from groundling.knowledge.citations import find_evidence, sentences
 from groundling.knowledge.passage import Passage
 from groundling.models.prompts import Language
 
@@ -62,6 +62,16 @@ def limits(language: Language) -> Limits:
     text = (files.files("groundling.data") / "refusal.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)[language]
     return Limits(**{name: float(entry["value"]) for name, entry in table.items()})
+
+
+def askings(question: str) -> list[str]:
+    """Return a question whole, and each sentence of it that asks.
+
+    People tell what has happened before they ask, and the documents need not have the words
+    of that: "My flight was cancelled on Friday. Who pays for the hotel?"
+    """
+    asking = (each.text for each in sentences(question) if each.text.endswith(("?", "？")))
+    return list(dict.fromkeys([question, *asking]))
 
 
 def closest(question: str, passages: Sequence[Passage], resources: Resources) -> list[Closest]:

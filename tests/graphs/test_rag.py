@@ -337,3 +337,11 @@ def test_an_answer_after_a_refusal_has_no_closest_of_the_turn_before(model, know
     model.enqueue_choice("yes", "yes")
     result = graph.invoke({"question": "And employees?"}, config)
     assert (result["verdict"], result["closest"]) == ("answered", [])
+
+
+def test_a_story_before_the_question_costs_no_coverage(graph, model):
+    model.enqueue_choice({"yes": 0.5, "no": 0.5}, {"yes": 0.5, "no": 0.5})
+    model.enqueue("Full-time employees receive 17 days of paid leave a year.")
+    story = "Yesterday evening my neighbour Susan told me wonderful things about Portugal."
+    question = f"{story} How many days of paid leave do full-time employees receive?"
+    assert graph.invoke({"question": question})["verdict"] == "answered"

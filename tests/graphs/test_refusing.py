@@ -4,7 +4,7 @@ from importlib import resources
 import pytest
 
 from bench.refusal import balanced_accuracy, calibrate
-from groundling.graphs.nodes.refusing import limits
+from groundling.graphs.nodes.refusing import askings, limits
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -33,3 +33,22 @@ def test_calibration_finds_the_confidence_between_the_two_kinds():
 def test_a_question_without_signals_counts_as_refused():
     nothing = {"language": "en", "there": False, "question": "?", "coverage": 0.0}
     assert balanced_accuracy([nothing, row(True, 0.9, 1)], 0.5, 0.2) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Who pays?", ["Who pays?"]),
+        ("Tell me who pays.", ["Tell me who pays."]),
+        (
+            "My flight was cancelled. Who pays for the hotel? Thanks.",
+            ["My flight was cancelled. Who pays for the hotel? Thanks.", "Who pays for the hotel?"],
+        ),
+        (
+            "영수증을 잃어버렸어요. 대신 낼 양식이 있나요?",
+            ["영수증을 잃어버렸어요. 대신 낼 양식이 있나요?", "대신 낼 양식이 있나요?"],
+        ),
+    ],
+)
+def test_what_comes_before_a_question_is_not_asked(question, parts):
+    assert askings(question) == parts

@@ -23,10 +23,10 @@ def test_texts_are_put_taken_and_dropped(base: Knowledge) -> None:
     base.put(entries)
     assert base.keys() == ["a", "b"]
     assert base.take(["b", "zzz", "a"]) == [
-        TextEntry("b", entries[1].text, {"색": "파랑"}),
+        entries[1],
         entries[0],
     ]
-    assert base.search("파란색")[0].key == "text:b"
+    assert base.search("파란색")[0].key == "b"
     base.put([TextEntry("a", "The kettle is red.")])
     assert base.take(["a"])[0] == TextEntry("a", "The kettle is red.")
     assert base.search_lexical("blue") == []
@@ -38,7 +38,7 @@ def test_texts_are_put_taken_and_dropped(base: Knowledge) -> None:
 def test_a_texts_vector_finds_it(base: Knowledge, hashed: HashedWords) -> None:
     base.put([TextEntry("a", "The kettle is blue."), TextEntry("b", "Trains run on rails.")])
     [passage] = base.search_vector(hashed.embed_query("Trains run on rails."), k=1)
-    assert passage.key == "text:b"
+    assert passage.key == "b"
     assert passage.score == pytest.approx(1)
     assert base.vector(passage.chunk_id) == pytest.approx(
         hashed.embed_query("Trains run on rails."), abs=1e-6
@@ -122,7 +122,7 @@ def test_another_analyser_is_taken_when_reindexed(tmp_path: Path, documents: Pat
     with Knowledge.open(tmp_path / "b", HashedWords(), reindexing=True) as base:
         assert base.analyser.name == analyser.get("kiwi").name
         assert base.reindex().updated == 3
-        assert base.search_lexical("주전자")[0].key == "text:a"
+        assert base.search_lexical("주전자")[0].key == "a"
         assert base.check() == []
     with Knowledge.open(tmp_path / "b", HashedWords()) as base:
         assert base.statistics().analyser == base.analyser.name == analyser.get("kiwi").name
