@@ -154,6 +154,10 @@ def test_object(tmp_path: Path) -> None:
     assert document.text[document.headings[1].start :].startswith("## orders\n")
 
 
+def test_object_of_objects_alone(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "a.json", {"a": {"b": 1}}).text == "## a\n\na.b: 1\n\n"
+
+
 def test_list_of_long_records_is_no_table(tmp_path: Path) -> None:
     records = [{"title": "휴가", "body": "긴 글 " * 100}, {"title": "Travel", "body": "short"}]
     document = loaded(tmp_path, "a.json", records)
@@ -368,7 +372,7 @@ def test_python_that_does_not_parse(tmp_path: Path, spoiled: str) -> None:
         (
             "a.tf",
             'resource "aws_s3" "logs" {\n}\nlocals {\n}\n',
-            [(1, 'aws_s3" "logs'), (1, "locals")],
+            [(1, "aws_s3 logs"), (1, "locals")],
         ),
         (
             "a.hs",

@@ -85,6 +85,13 @@ def test_utf8_with_a_few_broken_bytes_stays_utf8(tmp_path: Path) -> None:
     assert text.count("부서장의 승인을") >= 18
 
 
+def test_a_few_letters_and_a_broken_byte_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    text = loaded(
+        tmp_path, "# 제목\n\n| a | b |\n|-\ufffd-|---|\n".encode().replace(b"\xef\xbf\xbd", b"\x9f")
+    )
+    assert text.startswith("# 제목\n")
+
+
 def test_utf8_cut_off_within_a_character(tmp_path: Path) -> None:
     assert loaded(tmp_path, KOREAN.strip().encode()[:-2]).startswith(KOREAN[:30])
 

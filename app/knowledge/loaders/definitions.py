@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_QUOTES = re.compile('["`]')
 _MODIFIERS = (
     r"(?:(?:export|default|public|private|protected|internal|static|final|abstract|sealed|async"
     r"|pub(?:\([\w:]+\))?|unsafe|extern|open|data|inline|override|partial|const|virtual|declare"
@@ -101,6 +102,6 @@ def definition(line: str, family: Family) -> str:
     """Return the name of the definition that a line begins; "" if it begins none."""
     for pattern in family:
         if found := pattern.match(line):
-            name = next((group for group in found.groups() if group), "")
-            return name.strip(" \t\"'`") or found[0].strip(" \t{")
+            name = next((group for group in found.groups() if group), "") or found[0].rstrip("{")
+            return _QUOTES.sub("", name).strip()
     return ""

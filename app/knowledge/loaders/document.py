@@ -14,6 +14,8 @@ from dataclasses import dataclass
 _LINE_END = re.compile(r"\r\n?|[\u2028\u2029\x0b\x0c\x85]")
 # SQLite ends a text at NUL; UTF-8 cannot carry a lone surrogate.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# Every passage is found by its document's title, too.
+LONGEST_TITLE = 200
 _SPACE = re.compile(r"\s+")
 
 
@@ -121,7 +123,7 @@ class TextBuilder:
         """Return what was written."""
         return LoadedDocument(
             text="".join(self._pieces),
-            title=one_line(title),
+            title=one_line(title)[:LONGEST_TITLE],
             format=format,
             pages=tuple(self.pages),
             headings=tuple(self.headings),

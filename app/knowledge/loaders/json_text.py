@@ -99,7 +99,8 @@ class _Writer:
         if not isinstance(value, dict):
             self.records("", value if isinstance(value, list) else [value])
             return
-        self._value("", _members(value, plain=True))
+        if plain := _members(value, plain=True):
+            self._value("", plain)
         for key, member in _members(value, plain=False).items():
             self._builder.heading(2, key)
             if isinstance(member, list):

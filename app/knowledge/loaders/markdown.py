@@ -10,13 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from groundling.knowledge.loaders.document import Heading, LoadedDocument, Table, one_line
+from groundling.knowledge.loaders.document import (
+    LONGEST_TITLE,
+    Heading,
+    LoadedDocument,
+    Table,
+    one_line,
+)
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(?=\S)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 _RULE = frozenset(" \t:|-")
-_LONGEST_TITLE = 200
 
 
 def read_markdown(text: str, name: str) -> LoadedDocument:
@@ -56,7 +61,7 @@ def read_markdown(text: str, name: str) -> LoadedDocument:
     headings = [heading for heading in headings if heading.title]
     title = next((heading.title for heading in headings if heading.level == 1), name)
     return LoadedDocument(
-        text, title[:_LONGEST_TITLE], "markdown", (), tuple(headings), tuple(tables)
+        text, title[:LONGEST_TITLE], "markdown", (), tuple(headings), tuple(tables)
     )
 
 
