@@ -95,7 +95,7 @@ class RetrievalSettings(Section):
     rerank: str = Field(
         "none",
         description="what puts the best passages into order: none, model (the chat model) or "
-        "the catalogue id of a reranker",
+        "the catalogue id of a reranker, or hf:NAME of the hub (extra hf)",
     )
     strict: bool = Field(
         True, description="refuse what the documents do not answer; off: answer with a warning"

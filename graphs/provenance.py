@@ -71,7 +71,7 @@ class Provenance:
         """
         kind, _, chain = graph.partition(":")
         settings = resources.settings
-        others = _retrieval(settings) if knowledge is not None else {}
+        others = _retrieval(resources.retrieval) if knowledge is not None else {}
         told = _model(resources.model, settings)
         return cls(
             graph=graph,
@@ -155,9 +155,9 @@ def _model(model: object, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _retrieval(settings: Settings) -> dict[str, Any]:
+def _retrieval(used: RetrievalSettings) -> dict[str, Any]:
     defaults = RetrievalSettings.model_fields
-    told = {name: getattr(settings.retrieval, name) for name in _RETRIEVAL}
+    told = {name: getattr(used, name) for name in _RETRIEVAL}
     return {
         f"retrieval.{name}": value
         for name, value in told.items()

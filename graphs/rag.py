@@ -102,7 +102,7 @@ def leans_on_history(state: State) -> Literal["rewrite", "retrieve"]:
 async def retrieve(state: State, resources: Resources) -> State:
     """Search with every query there is, and take what fits into the prompt."""
     queries = state.get("queries") or [state["question"]]
-    documents, wanted = resources.knowledge, resources.settings.retrieval
+    documents, wanted = resources.knowledge, resources.retrieval
     written = state.get("augmented") or {}
     further = [query for name in wanted.augment for query in written.get(name, [])]
     depth = max(3 * wanted.passages, RERANKED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from groundling.sections import RetrievalSettings
 from groundling.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,6 +83,20 @@ class Resources:
         from groundling.knowledge.base import Knowledge
 
         return Knowledge.open(self.settings.knowledge_path(), self.embedder, create=False)
+
+    @property
+    def retrieval(self) -> RetrievalSettings:
+        """How documents are searched: as set, else as tuned on them, else the default."""
+        chosen = self.settings.retrieval
+        recipe = self.knowledge.recipe
+        tuned = {"passages": recipe.passages, "rerank": recipe.reranker}
+        return chosen.model_copy(
+            update={
+                name: value
+                for name, value in tuned.items()
+                if value is not None and name not in chosen.model_fields_set
+            }
+        )
 
     @cached_property
     def documents(self) -> Knowledge | None:

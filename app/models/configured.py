@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from groundling.models.embedder import Embedder
+    from groundling.models.reranker import Reranker
     from groundling.settings import Settings
 
 HUB = "hf:"
@@ -35,15 +37,42 @@ def embedding_model(settings: Settings) -> Embedder:
     if name.startswith(HUB):
         from groundling.models.hugging_face import load_hf_embedder
 
-        download = settings.download
-        return load_hf_embedder(
-            name.removeprefix(HUB),
-            download.offline,
-            settings.models_path / "huggingface",
-            endpoint=download.hub_endpoint,
-            token=download.hub_token.get_secret_value() if download.hub_token else None,
-        )
+        return load_hf_embedder(name, **_hub(settings))
     from groundling.models.embeddings import load_embedder
     from groundling.models.files.store import ModelStore
 
     return load_embedder(ModelStore(settings.models_path, settings.download).installed(name))
+
+
+def reranking_model(settings: Settings, name: str) -> Reranker:
+    """Make a reranker: an id of the catalogue, or "hf:" and a cross-encoder of the hub.
+
+    Raises:
+        ModelNotFound: it is not on this machine.
+        ModelError: it is no reranker, or cannot be run here.
+    """
+    if name.startswith(HUB):
+        from groundling.models.hugging_face import cross_encoder
+
+        return cross_encoder(name, **_hub(settings))
+    from groundling.models.files.store import ModelStore
+    from groundling.models.reranker import load_reranker
+
+    return load_reranker(ModelStore(settings.models_path, settings.download).installed(name))
+
+
+class _Hub(TypedDict):
+    offline: bool
+    folder: Path
+    endpoint: str | None
+    token: str | None
+
+
+def _hub(settings: Settings) -> _Hub:
+    download = settings.download
+    return {
+        "offline": download.offline,
+        "folder": settings.models_path / "huggingface",
+        "endpoint": download.hub_endpoint,
+        "token": download.hub_token.get_secret_value() if download.hub_token else None,
+    }

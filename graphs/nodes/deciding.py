@@ -150,7 +150,7 @@ def with_documents(
     documents = resources.documents
     if documents is None:
         return dict(weights)
-    found = documents.search(question, k=resources.settings.retrieval.passages)
+    found = documents.search(question, k=resources.retrieval.passages)
     held = documents.coverage(question, found) if found else 0.0
     raised = {**weights, SEARCH: weights[SEARCH] * (DOUBT + held)}
     total = sum(raised.values()) or 1.0

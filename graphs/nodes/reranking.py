@@ -43,7 +43,7 @@ async def rerank(ranked: Sequence[Passage], question: str, resources: Resources)
 def reranker_of(resources: Resources) -> Reranker | None:
     """Return the reranker that `retrieval.rerank` names; None for `none`."""
     settings = resources.settings
-    chosen = settings.retrieval.rerank
+    chosen = resources.retrieval.rerank
     if chosen == "none":
         return None
     if chosen == "model":
@@ -55,8 +55,7 @@ def reranker_of(resources: Resources) -> Reranker | None:
                 hint="groundling config set retrieval.rerank none",
             )
         return ChoiceReranker(cast("Chooser", resources.model))
-    from groundling.models.files.store import ModelStore
-    from groundling.models.reranker import load_reranker
+    from groundling.models.configured import reranking_model
 
     # What runs the file is kept by the file's name: it is loaded once.
-    return load_reranker(ModelStore(settings.models_path, settings.download).installed(chosen))
+    return reranking_model(settings, chosen)
