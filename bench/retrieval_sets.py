@@ -50,15 +50,14 @@ def scifact(folder: Path) -> EvaluationSet:
 
 
 def squad(file: Path) -> EvaluationSet:
-    """Read questions over paragraphs, each paragraph a document."""
-    documents: dict[str, tuple[str, str]] = {}
+    """Read questions over paragraphs, each a document; one that stands twice is one document."""
+    names: dict[str, str] = {}
     questions = []
     for article in json.loads(file.read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
-            name = f"p{len(documents)}"
-            documents[name] = ("", paragraph["context"])
+            name = names.setdefault(paragraph["context"], f"p{len(names)}")
             questions += [(qa["question"], {name}) for qa in paragraph["qas"]]
-    return EvaluationSet(documents, questions)
+    return EvaluationSet({name: ("", text) for text, name in names.items()}, questions)
 
 
 def articles(file: Path) -> tuple[dict[str, str], list[Asked]]:

@@ -97,7 +97,7 @@ def _utf16_without_mark(data: bytes, name: str) -> str:
     encoding = "utf-16-le" if little >= big else "utf-16-be"
     text = data.decode(encoding, errors="replace")
     few = max(little, big) * 50 < len(even)  # a text has a space or a line end now and then
-    if few or not _is_text(text[: 1 << 19]):
+    if few or _CONTROL.search(text[:512]) or not _is_text(text[: 1 << 19]):
         raise DocumentError(
             f"{name} is not text: it holds NUL bytes.",
             hint="Give it the suffix of what it is, or leave it out.",
