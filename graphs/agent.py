@@ -43,6 +43,7 @@ from groundling.graphs.nodes.deciding import (
 )
 from groundling.graphs.nodes.deciding import prompt_of as prompt_over
 from groundling.graphs.nodes.guarding import blocked, guard_input, guard_output, guard_text, noted
+from groundling.graphs.nodes.refusing import limits
 from groundling.graphs.nodes.remembering import known, recall, remember
 from groundling.graphs.nodes.step import node
 from groundling.graphs.nodes.summarising import Summarised, compose, make_room, tongue
@@ -136,7 +137,8 @@ def is_covered(state: State) -> Literal["translate", "decide"]:
 
 def is_relevant(state: State) -> Literal["answer", "refuse"]:
     """Is it worth writing an answer?"""
-    return "answer" if state["relevance"] >= rag.MIN_RELEVANCE else "refuse"
+    enough = limits(language_of(asked(state))).relevance
+    return "answer" if state["relevance"] >= enough else "refuse"
 
 
 async def answer(state: State, resources: Resources) -> State:

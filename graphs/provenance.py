@@ -24,7 +24,7 @@ from groundling.settings import RetrievalSettings, Settings
 
 HASH_DIGITS = 16
 _NAMED = ("seed", "temperature")
-_RETRIEVAL = ("passages", "budget_tokens")
+RETRIEVAL = ("passages", "budget_tokens", "augment", "rerank", "strict")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Provenance:
         documents: a hash of the knowledge base's documents when the graph was made.
         chain: a hash of the chain's file.
         settings: others that are not at their defaults: of the sampler by their names alone,
-            and `retrieval.passages` and `retrieval.budget_tokens`.
+            and how documents were searched.
     """
 
     graph: str
@@ -157,11 +157,11 @@ def _model(model: object, settings: Settings) -> dict[str, Any]:
 
 def _retrieval(used: RetrievalSettings) -> dict[str, Any]:
     defaults = RetrievalSettings.model_fields
-    told = {name: getattr(used, name) for name in _RETRIEVAL}
+    told = {name: getattr(used, name) for name in RETRIEVAL}
     return {
         f"retrieval.{name}": value
         for name, value in told.items()
-        if value != defaults[name].default
+        if value != defaults[name].get_default(call_default_factory=True)
     }
 
 

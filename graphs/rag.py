@@ -51,7 +51,6 @@ from groundling.models.decide import decide
 from groundling.models.prompts import Language, language_of, prompt
 
 MIN_SHARE = 0.02  # of the documents' letters, to search in that language at all
-MIN_RELEVANCE = 0.25  # of `agent`, which should ask `is_relevant`
 OTHER: dict[Language, Language] = {"en": "ko", "ko": "en"}
 REFUSALS: dict[Language, str] = {
     "en": "Not in these documents.",

@@ -9,7 +9,13 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from groundling.errors import EvaluationError, GraphError
-from groundling.graphs.provenance import Provenance, chain_hash, documents_hash, model_file
+from groundling.graphs.provenance import (
+    RETRIEVAL,
+    Provenance,
+    chain_hash,
+    documents_hash,
+    model_file,
+)
 from groundling.home import Home
 from groundling.models.calling import shown_name
 from groundling.models.configured import chat_model
@@ -17,7 +23,6 @@ from groundling.models.prompts import prompt
 from groundling.settings import ModelSettings, RetrievalSettings, Settings
 
 _SAMPLER = ("top_p", "top_k", "min_p", "repeat_penalty")
-_RETRIEVAL = ("passages", "budget_tokens")
 _PREFIX = "retrieval."
 
 
@@ -54,7 +59,8 @@ def settings_of(settings: Settings, made_of: Provenance, model: str | None = Non
     changed["name"] = model or _name(made_of, configured)
     if made_of.server is None:
         changed["base_url"] = None
-    limits = {name: RetrievalSettings.model_fields[name].default for name in _RETRIEVAL}
+    fields = RetrievalSettings.model_fields
+    limits = {name: fields[name].get_default(call_default_factory=True) for name in RETRIEVAL}
     limits |= {
         name.removeprefix(_PREFIX): value
         for name, value in made_of.settings.items()

@@ -8,7 +8,7 @@
 - `step_back` asks for what is behind the question (Zheng et al. 2023, arXiv:2310.06117).
 
 `retrieval.augment` names the last three. Each costs a generation for each question, and
-with the default model they find less than the question alone: see docs/measurements.md.
+with the default model they find no more than the question alone: see docs/measurements.md.
 What they wrote stands in the state as `augmented`, by technique; the question itself stays
 the first of `queries`.
 """

@@ -8,6 +8,7 @@ from groundling.errors import GraphError, ModelNotFound
 from groundling.graphs.nodes.passages import merge, numbered, pack, retrieved, room, with_use
 from groundling.graphs.nodes.reranking import RERANKED, rerank
 from groundling.graphs.resources import Resources
+from groundling.knowledge.base import Knowledge
 from groundling.knowledge.passage import Passage
 from groundling.models.prompts import prompt
 from groundling.settings import Settings
@@ -101,23 +102,32 @@ def test_a_model_of_a_shorter_context_leaves_less_room():
     assert wide - room("Why?", Resources(settings, model=short)) == 2048
 
 
-async def test_a_reranker_changes_the_order_alone():
+@pytest.fixture
+def knowledge(tmp_path: Path):
+    with Knowledge.open(tmp_path / "knowledge", None) as opened:
+        yield opened
+
+
+async def test_a_reranker_changes_the_order_alone(knowledge):
     texts = ["pear", "apple", "apple apple", "pear", *["apple " * 9] * RERANKED]
     ranked = [passage(number, text) for number, text in enumerate(texts)]
     settings = Settings(retrieval={"rerank": "model"})
-    found = await rerank(ranked, "Which fruit?", Resources(settings, model=Weighing()))
+    resources = Resources(settings, model=Weighing(), knowledge=knowledge)
+    found = await rerank(ranked, "Which fruit?", resources)
     assert ids(found) == [*range(4, RERANKED), 2, 1, 0, 3, *range(RERANKED, len(ranked))]
-    same = await rerank(ranked, "Which fruit?", Resources(Settings(), model=Weighing()))
-    assert same == ranked
+    resources = Resources(Settings(), model=Weighing(), knowledge=knowledge)
+    assert await rerank(ranked, "Which fruit?", resources) == ranked
 
 
-async def test_a_model_that_weighs_nothing_cannot_rerank():
-    resources = Resources(Settings(retrieval={"rerank": "model"}), model=ScriptedChat())
+async def test_a_model_that_weighs_nothing_cannot_rerank(knowledge):
+    settings = Settings(retrieval={"rerank": "model"})
+    resources = Resources(settings, model=ScriptedChat(), knowledge=knowledge)
     with pytest.raises(GraphError, match="ScriptedChat cannot rerank"):
         await rerank([passage(1)], "Which?", resources)
 
 
-async def test_a_reranker_that_is_not_there_is_named(tmp_path: Path):
+async def test_a_reranker_that_is_not_there_is_named(tmp_path: Path, knowledge):
     settings = Settings(home=tmp_path, retrieval={"rerank": "bge-reranker-v2-m3"})
+    resources = Resources(settings, model=ScriptedChat(), knowledge=knowledge)
     with pytest.raises(ModelNotFound, match="bge-reranker-v2-m3"):
-        await rerank([passage(1)], "Which?", Resources(settings, model=ScriptedChat()))
+        await rerank([passage(1)], "Which?", resources)
