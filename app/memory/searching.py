@@ -91,7 +91,8 @@ class Searcher:
     def _weight(self, text: str) -> float:
         if self._embedder is None:
             return 0.0
-        return dense_weight(language_of(text), languages(self._embedder))
+        model = str(self._embedder.fingerprint.get("model", ""))
+        return dense_weight(language_of(text), languages(self._embedder), model=model)
 
     def _facts(self, user: str) -> dict[int, list[str]]:
         return {
