@@ -71,8 +71,9 @@ class Dense:
         present = self.embedder.fingerprint
         if space(stored) != space(present):
             raise IndexMismatch(
-                f"The vectors of {self.folder.name} were made by another embedder "
-                f"({_describe(stored)}) than the one now configured ({_describe(present)}).",
+                f"The vectors of {self.folder.name} were made in another way "
+                f"({_differing(stored, present)}) than the configured embedder makes them "
+                f"({_differing(present, stored)}).",
                 hint=f"groundling knowledge reindex {self.folder.name}",
             )
 
@@ -273,5 +274,9 @@ def _agrees(held: NDArray[np.float32] | None, stored: bytes) -> bool:
     return held is None or np.array_equal(held, np.frombuffer(stored, dtype="<f4"))
 
 
-def _describe(fingerprint: Fingerprint) -> str:
-    return f"{str(fingerprint.get('model', '?'))[:12]}, {fingerprint.get('dimension', '?')} numbers"
+def _differing(one: Fingerprint, other: Fingerprint) -> str:
+    """Name what two fingerprints of spaces do not have in common, as the first has it."""
+    keys = sorted({*one, *other} - {"languages"})
+    return ", ".join(
+        f"{key} {str(one.get(key, 'none'))[:12]}" for key in keys if one.get(key) != other.get(key)
+    )

@@ -202,6 +202,8 @@ def test_another_embedder_is_refused_until_reindexed(tmp_path: Path, documents: 
     with pytest.raises(IndexMismatch) as caught:
         Knowledge.open(tmp_path / "b", other)
     assert caught.value.hint == "groundling knowledge reindex b"
+    assert "dimension 64, model hashed" in str(caught.value)
+    assert "dimension 32, model other" in str(caught.value)
     with Knowledge.open(tmp_path / "b", other, reindexing=True) as base:
         base.reindex()
         assert base.search_dense("annual leave")
