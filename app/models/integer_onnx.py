@@ -14,7 +14,6 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 # Part of the vectors' fingerprint: another way of quantising makes another space.
 QUANTISATION = "dynamic int8/1"
@@ -57,7 +56,10 @@ def _folded(model: Path, folder: Path) -> Path:
 def _quantise(model: Path, target: Path) -> None:
     from onnxruntime import quantization
 
-    logging.getLogger().addFilter(_unasked)
+    # Its advice goes to the root logger, which would print all warnings from then on.
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)
+    root.addFilter(_unasked)
     try:
         quantization.quantize_dynamic(
             model,
@@ -68,9 +70,10 @@ def _quantise(model: Path, target: Path) -> None:
             reduce_range=True,
         )
     finally:
-        logging.getLogger().removeFilter(_unasked)
+        root.removeFilter(_unasked)
+        root.removeHandler(silent)
 
 
-def _unasked(record: logging.LogRecord) -> Any:
+def _unasked(record: logging.LogRecord) -> bool:
     """Drop the advice to run a step that has been run (`_folded`)."""
     return "pre-processing before quantization" not in record.getMessage()

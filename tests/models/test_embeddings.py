@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,9 @@ def test_integers_are_kept_beside_the_model_or_made_again(
 ) -> None:
     copy = tmp_path / "model.onnx"
     copy.write_bytes(minilm.model.read_bytes())
+    loud = list(logging.getLogger().handlers)
     kept = integer_model(copy)
+    assert logging.getLogger().handlers == loud
     assert isinstance(kept, str)
     assert Path(kept).parent == tmp_path
     written = Path(kept).stat()
