@@ -41,15 +41,16 @@ def find(
                 f"{path} does not exist.", hint="groundling knowledge add FILE_OR_FOLDER"
             )
         if path.is_file():
-            found.setdefault(path, Found(path, path.name))
+            if reason := _unfit(path, path.parent, linked=True):
+                skipped.append((_printable(path), reason))
+            else:
+                found.setdefault(path, Found(path, path.name))
             continue
         for file in _walk(path, skipped):
             if not readable(file, community):
                 ignored += 1
-            elif file.is_symlink() and not _inside(file, path):
-                skipped.append((str(file), "the link leads out of the folder"))
-            elif file.is_symlink() and not file.exists():
-                skipped.append((str(file), "the link leads nowhere"))
+            elif reason := _unfit(file, path):
+                skipped.append((_printable(file), reason))
             else:
                 source = (Path(path.name) / file.relative_to(path)).as_posix()
                 found.setdefault(file, Found(file, source))
@@ -78,5 +79,28 @@ def _walk(folder: Path, skipped: list[tuple[str, str]]) -> Iterator[Path]:
                 yield Path(where) / name
 
 
-def _inside(file: Path, folder: Path) -> bool:
-    return file.resolve().is_relative_to(folder.resolve())
+def _unfit(file: Path, folder: Path, *, linked: bool = False) -> str:
+    """Say why a file is not to be opened; empty if it is.
+
+    Args:
+        file: a file that was named, or found in a folder.
+        folder: where it was found; no link may lead out of it.
+        linked: a link may lead anywhere, because a person named it.
+    """
+    if file.is_symlink() and not linked:
+        # Not Path.resolve, which raises where links go round in a circle.
+        target = Path(os.path.realpath(file))
+        if not target.is_relative_to(os.path.realpath(folder)):
+            return "the link leads out of the folder"
+        if not target.exists():
+            return "the link leads nowhere"
+    if not file.is_file():
+        return "it is no file but a pipe, a socket or a device"
+    if _printable(file) != str(file):
+        return "its name is not valid Unicode; give it another name"
+    return ""
+
+
+def _printable(file: Path) -> str:
+    """Return a path as text, with a mark for the bytes that are none."""
+    return os.fsencode(file).decode(errors="replace")

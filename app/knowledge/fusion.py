@@ -68,6 +68,14 @@ def dense_weight(
     return float(_table()["declared"]["weight"]) if question_language in good_at else 0.0
 
 
+def stands_in(question_language: str, good_at: frozenset[str]) -> bool:
+    """Tell whether vectors may answer alone where no word of a question is found.
+
+    Not in a language that the embedder is known not to know: what is nearest then is chance.
+    """
+    return not question_language or not good_at or question_language in good_at
+
+
 def measured_weights(model: str) -> dict[str, float]:
     """Return the measured weights of an embedder by language; none if it is not known."""
     rows = _table()["measured"]

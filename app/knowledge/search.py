@@ -77,7 +77,8 @@ class Search:
         depth = fusion.depth(k)
         weight = self.dense_weight(query)
         lexical = self._lexical(query, depth)
-        dense = self._dense.search(query, depth) if weight or not lexical else []
+        alone = not lexical and self._stands_in(query)
+        dense = self._dense.search(query, depth) if weight or alone else []
         return self._found(query, lexical, dense, weight if lexical else 1.0, k, distinct)
 
     def words(self, query: str, k: int, *, distinct: bool = True) -> list[Found]:
@@ -90,16 +91,20 @@ class Search:
 
     def dense_weight(self, query: str) -> float:
         """Return how much the dense side counts for a query, the lexical one counting 1."""
-        if self._dense.embedder is None:
-            return 0.0
-        written_in = fusion.language(shares(*letters(query)))
         embedder = self._dense.embedder
+        if embedder is None:
+            return 0.0
         return fusion.dense_weight(
-            written_in,
+            _language(query),
             languages(embedder),
             self._tuned,
             model=str(embedder.fingerprint.get("model", "")),
         )
+
+    def _stands_in(self, query: str) -> bool:
+        embedder = self._dense.embedder
+        known = languages(embedder) if embedder is not None else frozenset()
+        return fusion.stands_in(_language(query), known)
 
     def _lexical(self, query: str, depth: int) -> Ranking:
         words = self._analyser.content_words(query) or [(t,) for t in self._analyser.terms(query)]
@@ -133,6 +138,10 @@ class Search:
             why = tuple(term for term in terms if term in held)
             found.append(Found(passage, word_rank, word_score, why, meaning_rank, cosine, weight))
         return found
+
+
+def _language(query: str) -> str:
+    return fusion.language(shares(*letters(query)))
 
 
 def _ranks(ranking: Ranking) -> dict[int, tuple[int, float]]:

@@ -112,6 +112,25 @@ def test_bad_files_are_told_and_the_rest_goes_on(base: Knowledge, documents: Pat
     assert "leads out" in reasons["away.md"]
 
 
+def test_links_in_a_circle_pipes_and_names_that_are_none(base: Knowledge, documents: Path) -> None:
+    (documents / "a.md").symlink_to(documents / "b.md")
+    (documents / "b.md").symlink_to(documents / "a.md")
+    (documents / "around").symlink_to(documents)
+    (documents / "inside.md").symlink_to(documents / "printers.txt")
+    os.mkfifo(documents / "pipe.txt")  # opened, it would wait for ever
+    named = Path(os.fsdecode(os.fsencode(documents) + b"/\xff.txt"))
+    named.write_text("The kettle is blue.", "utf-8")
+    report = base.add([documents])
+    assert report.added == 4
+    assert {Path(path).name: reason.partition(";")[0] for path, reason in report.skipped} == {
+        "a.md": "the link leads nowhere",
+        "b.md": "the link leads nowhere",
+        "pipe.txt": "it is no file but a pipe, a socket or a device",
+        "\ufffd.txt": "its name is not valid Unicode",
+    }
+    assert "not valid Unicode" in base.add([named]).skipped[0][1]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file(base: Knowledge, documents: Path) -> None:
     (documents / "printers.txt").chmod(0)

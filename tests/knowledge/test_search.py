@@ -30,6 +30,15 @@ def test_korean_is_found_by_words_alone(base: Knowledge, documents: Path) -> Non
     assert (best.meaning_rank, best.cosine, best.dense_weight) == (None, None, 0)
 
 
+def test_meaning_stands_in_alone_where_the_embedder_may_know_the_language(
+    base: Knowledge, documents: Path
+) -> None:
+    base.add([documents])
+    assert base.explain("얼룩말", 3) == []  # the nearest vector would be chance
+    assert base.explain("zebra", 3) != []
+    assert base.explain("シマウマ", 3) != []  # a language that nothing is known of
+
+
 def test_nothing_in_common_gives_no_words(base: Knowledge, documents: Path) -> None:
     base.add([documents])
     for one in base.explain("zebra", 3):
