@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from groundling.cli.output import Shell
-    from groundling.knowledge.base import Statistics
     from groundling.knowledge.passage import Document, Passage
     from groundling.knowledge.search import Found
+    from groundling.knowledge.statistics import Statistics
     from groundling.knowledge.sync import SyncReport
 
 _SNIPPET = 240

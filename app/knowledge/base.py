@@ -17,7 +17,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,33 +34,17 @@ from groundling.knowledge.passage import Document, Passage
 from groundling.knowledge.preparation import Preparation, Progress, index_text
 from groundling.knowledge.recipe import Recipe
 from groundling.knowledge.search import Found, Search
+from groundling.knowledge.statistics import Statistics
 from groundling.knowledge.store import Store, shares
 from groundling.knowledge.sync import Sync, SyncReport
 from groundling.knowledge.texts import PREFIX, TextEntry
 from groundling.knowledge.vectors import read_manifest, write_manifest
-from groundling.models.embedder import Embedder, Fingerprint
+from groundling.models.embedder import Embedder
 
 DEFAULT_CHARACTERS = 700
 TUNING = "tune"
 _RECIPE = "recipe"
 _ANALYSER = "analyser"
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """The size of a knowledge base; `waiting` passages have no vector yet."""
-
-    documents: int
-    passages: int
-    vectors: int
-    waiting: int
-    characters: int
-    bytes: int
-    index: str
-    analyser: str
-    languages: dict[str, float]
-    embedder: Fingerprint | None
-    recipe: Recipe
 
 
 class Knowledge:

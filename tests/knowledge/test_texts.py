@@ -112,7 +112,7 @@ def test_export_has_everything(base: Knowledge, documents: Path) -> None:
 
 def test_another_analyser_is_taken_when_reindexed(tmp_path: Path, documents: Path) -> None:
     """Questions are analysed as the documents were, whatever is installed by now."""
-    pytest.importorskip("kiwipiepy")
+    pytest.importorskip("kiwipiepy", reason="the extra ko is not installed")
     with Knowledge.open(tmp_path / "b", HashedWords()) as base:
         base._store.connection.put("analyser", "plain/1")
     with Knowledge.open(tmp_path / "b", HashedWords()) as base:
