@@ -10,8 +10,8 @@ nDCG@10 is, with MiniLM:
 
 Which weight the dense side gets depends on the embedder and the language of the question, as
 measured (`data/fusion.toml`): a 1:1 fusion with a weak embedder takes KorQuAD from 96.0 down
-to 83.8. At 0 the dense side only stands in where the words find nothing at all, and not in a language
-that the embedder is known not to know.
+to 83.8. At 0 the dense side only stands in where the words find nothing at all, and not in a
+language that the embedder is known not to know.
 """
 
 from __future__ import annotations
