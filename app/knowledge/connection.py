@@ -86,7 +86,12 @@ class Connection:
                 hint="Wait until it has ended, then run this again; finished work is kept.",
             ) from error
         except sqlite3.OperationalError as error:
-            raise _explained(error, self.file) from error
+            if "full" not in str(error):
+                raise
+            raise KnowledgeError(
+                f"The disk with {self.file} is full: {error}. What was finished before is kept.",
+                hint="Make room, then run this again; it goes on where it stopped.",
+            ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -140,13 +145,3 @@ class Connection:
 
     def put(self, key: str, value: str) -> None:
         self.run("REPLACE INTO meta VALUES (?, ?)", key, value)
-
-
-def _explained(error: sqlite3.OperationalError, file: Path) -> Exception:
-    """Say what to do where the disk is full; other errors stay as they are."""
-    if "full" not in str(error):
-        return error
-    return KnowledgeError(
-        f"The disk with {file} is full: {error}. What was finished before is kept.",
-        hint="Make room, then run this again; it goes on where it stopped.",
-    )

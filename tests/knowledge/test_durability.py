@@ -179,3 +179,21 @@ def test_database_of_a_newer_version(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(KnowledgeError, match="newer version"):
         Knowledge.open(tmp_path, None)
+
+
+def test_a_full_disk_keeps_what_was_finished(tmp_path: Path, many: Path) -> None:
+    with Knowledge.open(tmp_path / "base", HashedWords()) as base:
+        database = base._store.connection
+        pages = database.one("PRAGMA page_count")[0]
+        database.one(f"PRAGMA max_page_count = {pages + 60}")  # SQLite's own "disk is full"
+        with pytest.raises(KnowledgeError, match="is full") as raised:
+            base.add([many])
+        assert raised.value.hint is not None
+        assert "Make room" in raised.value.hint
+        kept = len(base.documents())
+        assert 0 < kept < 60
+        assert base.check() == []
+        database.one("PRAGMA max_page_count = 1000000")
+        report = base.add([many])
+        assert (report.unchanged, report.added) == (kept, 60 - kept)
+        assert base.check() == []

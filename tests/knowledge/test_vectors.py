@@ -66,9 +66,9 @@ def test_read_back_as_it_was(index: VectorIndex, tmp_path: Path) -> None:
 def test_a_damaged_file_is_not_read(index: VectorIndex, tmp_path: Path) -> None:
     index.save(tmp_path, {"space": "s", "sequence": 7})
     whole = (tmp_path / INDEX).read_bytes()
-    for broken in (whole[:-1], b"", whole[:100] + b"\x00" + whole[101:]):
+    for broken in (whole[:-1], b"", whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]):
         (tmp_path / INDEX).write_bytes(broken)
-        assert VectorIndex.read(tmp_path, "s", DIMENSION) is None or broken == whole
+        assert VectorIndex.read(tmp_path, "s", DIMENSION) is None
     (tmp_path / INDEX).unlink()
     assert VectorIndex.read(tmp_path, "s", DIMENSION) is None
     (tmp_path / MANIFEST).write_text("{", "utf-8")
