@@ -28,7 +28,8 @@
     │   ├── UnknownThread
     │   └── UnknownMemory
     ├── ToolError                   13   a tool is not there, wrongly configured or fails
-    └── WaitsForPerson              14   a run waits for an approval or an answer
+    ├── WaitsForPerson              14   a run waits for an approval or an answer
+    └── TuningError                 15   examples, a recipe or an adapter are wrong
 
 Exit code 2 is a usage error (from click) and 130 an interruption (Ctrl-C).
 
@@ -205,3 +206,9 @@ class WaitsForPerson(GroundlingError):
     """A run waits for a person, and nobody is there to be asked; it can be resumed."""
 
     exit_code = 14
+
+
+class TuningError(GroundlingError):
+    """Examples, a recipe, a training run or an adapter are wrong."""
+
+    exit_code = 15

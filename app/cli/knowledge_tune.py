@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from groundling.cli.output import Command, Shell, pass_shell
+from groundling.cli.progress import stages
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from groundling.home import Home
-    from groundling.knowledge.preparation import Progress
     from groundling.knowledge.tune.choosing import Row
     from groundling.knowledge.tune.run import Outcome
     from groundling.knowledge.tune.statistics import Estimate
@@ -67,7 +66,7 @@ def tune(
         rerankers=_rerankers(home, rerankers, base.recipe.reranker),
         dry_run=dry_run,
     )
-    with home, _progress(shell) as tell:
+    with home, stages(shell) as tell:
         outcome = run(base, home.model, plan, tell)
     data = {"name": chosen, "dry_run": dry_run, **dataclasses.asdict(outcome)}
     shell.out(data, _table(outcome))
@@ -95,31 +94,6 @@ def _rerankers(home: Home, named: Sequence[str], present: str | None) -> dict[st
             )
         made[name] = ChoiceReranker(model)
     return made
-
-
-@contextmanager
-def _progress(shell: Shell) -> Iterator[Progress]:
-    """Show how far the questions and trials are; interrupted, say what is kept."""
-    try:
-        if shell.json or not shell.stderr.is_terminal:
-            yield lambda stage, done, total: None
-            return
-        from rich.progress import MofNCompleteColumn, TaskID, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=shell.stderr, transient=True) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def tell(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage.capitalize())
-                bar.update(tasks[stage], completed=done, total=total)
-
-            yield tell
-    except KeyboardInterrupt:
-        shell.status("\nWhat was asked and measured is kept; the same command goes on from there.")
-        raise
 
 
 def _table(outcome: Outcome) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from groundling.cli.model_quantize import compare, merge, quantize
 from groundling.cli.output import Group, Json, Shell, pass_shell
 from groundling.cli.progress import progress
 
@@ -24,7 +25,11 @@ ROLES = ("chat", "embedding", "reranker", "guard")
 
 @click.group(cls=Group)
 def model() -> None:
-    """Fetch, list, check, measure and remove models."""
+    """Fetch, list, check, measure and remove models; make smaller ones and compare them."""
+
+
+for _command in (quantize, compare, merge):
+    model.add_command(_command)
 
 
 @model.command()

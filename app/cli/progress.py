@@ -1,4 +1,4 @@
-"""How a pull looks: bars on a terminal, two lines per file elsewhere."""
+"""How a pull looks: bars on a terminal, two lines per file elsewhere; and work in stages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from groundling.models.files.disk import show_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from groundling.knowledge.preparation import Progress as Tell
 
 
 @contextmanager
@@ -84,3 +86,28 @@ def _bar(shell: Shell) -> Progress:
         TimeRemainingColumn(),
         console=shell.stderr,
     )
+
+
+@contextmanager
+def stages(shell: Shell) -> Iterator[Tell]:
+    """Give a callback that shows how far each stage is; interrupted, say what is kept."""
+    try:
+        if shell.json or not shell.stderr.is_terminal:
+            yield lambda stage, done, total: None
+            return
+        from rich.progress import MofNCompleteColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (*Bar.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=shell.stderr, transient=True) as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def tell(stage: str, done: int, total: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task(stage.capitalize())
+                bar.update(tasks[stage], completed=done, total=total)
+
+            yield tell
+    except KeyboardInterrupt:
+        shell.status("\nWhat was asked and measured is kept; the same command goes on from there.")
+        raise

@@ -127,7 +127,7 @@ def prepare(
         stop=[*(stop if stop is not None else chat.stop or ()), *template.stop],
         logprobs=(wish("top_logprobs") or 0) if wish("logprobs") else None,
         priority=Priority(wish("priority")),
-        adapters=adapters_of(wish("adapters")),
+        adapters=chat._adapters(wishes.get("adapters"), engine),
         overflow=overflow,
         keep=keep or 0,
         markup=template.markup,

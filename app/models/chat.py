@@ -32,17 +32,24 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from groundling.errors import ModelError
+from groundling.models.adapter_names import adapters_for
 from groundling.models.answers import AnswerReader
 from groundling.models.calibration import as_measured
 from groundling.models.calling import (
     Call,
-    adapters_of,
     overflow_as_langchain_has_it,
     prepare,
     shown_name,
     template_of,
 )
-from groundling.models.calls import Choice, Chunk, EngineSettings, ModelEngine, Priority
+from groundling.models.calls import (
+    Adapter,
+    Choice,
+    Chunk,
+    EngineSettings,
+    ModelEngine,
+    Priority,
+)
 from groundling.models.choosing import Ballot, Choices, choices_of
 from groundling.models.engines import engine_for
 from groundling.models.forming import AdapterLike, FormingChat
@@ -92,7 +99,9 @@ class ChatLlama(Sampled, FormingChat):
     logprobs: bool = Field(False, description="log-probabilities in `response_metadata`")
     top_logprobs: int | None = Field(None, ge=0, le=64, description="of the likeliest tokens, too")
     adapters: list[AdapterLike] | None = Field(
-        None, description="LoRA adapters: paths, or {path, scale}"
+        None,
+        description="LoRA adapters: names, paths, {name, scale} or {path, scale}; None: as "
+        "`model.adapter` of the home folder says",
     )
     priority: Priority = Field(Priority.ANSWER, description="which calls go first")
     overflow: Literal["stop", "shift"] = Field(
@@ -140,7 +149,7 @@ class ChatLlama(Sampled, FormingChat):
     @classmethod
     def from_settings(cls, settings: Settings) -> ChatLlama:
         """Make the chat model that the settings of a home folder describe."""
-        elsewhere = {"name", "embedder", "base_url", "api_key", "measure"}
+        elsewhere = {"name", "adapter", "embedder", "base_url", "api_key", "measure"}
         fields = settings.model.model_dump(exclude=elsewhere)
         chat = cls(model=settings.model.name, **fields)
         chat._settings = settings
@@ -210,7 +219,7 @@ class ChatLlama(Sampled, FormingChat):
         def ballot(prompts: Sequence[Sequence[BaseMessage]]) -> Ballot:
             engine = self._engine(wishes["model"] or self.model)
             vocabulary, template = engine.vocabulary, template_of(engine)
-            adapters = adapters_of(wishes["adapters"] or self.adapters)
+            adapters = self._adapters(wishes["adapters"], engine)
             tokens = [vocabulary.tokenize(option) for option in options]
             written = [template.render(messages, reasoning=False) for messages in prompts]
             choices = [
@@ -330,6 +339,10 @@ class ChatLlama(Sampled, FormingChat):
             self.profile["reasoning_output"] = template_of(engine).thinks
             self.profile["max_input_tokens"] = engine.context_length
         return engine
+
+    def _adapters(self, wished: Sequence[Any] | None, engine: ModelEngine) -> tuple[Adapter, ...]:
+        given = self.adapters if wished is None else wished
+        return adapters_for(given, self._settings, engine.path)
 
     def _find(self, model: str) -> Path:
         from groundling import settings

@@ -58,7 +58,7 @@ def test_settings_reach_the_model() -> None:
     model = ChatLlama.from_settings(made)
     assert (model.model, model.context, model.temperature) == ("x.gguf", 1024, 0.5)
     # Every setting of the model section has a field of the same name.
-    other = {"name", "embedder", "base_url", "measure"}
+    other = {"name", "adapter", "embedder", "base_url", "measure"}
     names = set(settings.ModelSettings.model_fields) - other
     assert names <= set(ChatLlama.model_fields)
 

@@ -1,0 +1,101 @@
+"""`groundling tune list|show|promote|rollback|remove`: the adapters, and which one answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from groundling.cli.output import Command, Shell, pass_shell
+
+if TYPE_CHECKING:
+    from groundling.models.adapter_shelf import AdapterShelf
+
+
+@click.command("list", cls=Command)
+@pass_shell
+def list_(shell: Shell) -> None:
+    """List the adapters, the newest first; * answers wherever its base does."""
+    shelf = _shelf(shell)
+    found = shelf.list()
+    lines = [
+        f"{'*' if shelf.promoted(each.card.base) == each.card.name else ' '} "
+        f"{each.card.name:<20} {each.card.method:<4} {each.card.created[:16]}  "
+        f"{each.card.base_name}  {each.card.data}"
+        for each in found
+    ]
+    data = [
+        {**asdict(each.card), "promoted": shelf.promoted(each.card.base) == each.card.name}
+        for each in found
+    ]
+    shell.out(data, lines)
+    if not found and not shell.json:
+        shell.status("There is none yet.\nNext:  groundling tune data build --help")
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@pass_shell
+def show(shell: Shell, name: str) -> None:
+    """Show how an adapter was made and what it scored."""
+    card = _shelf(shell).get(name).card
+    lines = [
+        f"{card.name}  {card.method}, {card.created}",
+        f"base     {card.base_name}  {card.base[:12]}",
+        f"data     {card.data}",
+        f"parent   {card.parent or 'none'}",
+        *(f"{key:<8} {value}" for key, value in card.scores.items()),
+        "",
+        card.recipe,
+    ]
+    shell.out(asdict(card), lines)
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@pass_shell
+def promote(shell: Shell, name: str) -> None:
+    """Let an adapter answer wherever its base does, from the next answer on.
+
+    `groundling tune gate` does it by itself where the adapter has earned it.
+    """
+    before = _shelf(shell).promote(name)
+    shell.out(
+        {"promoted": name, "before": before}, [f"{name} answers; before: {before or 'none'}."]
+    )
+    shell.status("Back:  groundling tune rollback")
+
+
+@click.command(cls=Command)
+@pass_shell
+def rollback(shell: Shell) -> None:
+    """Take the latest promotion of the configured model back."""
+    from groundling.models.adapter_shelf import fingerprint
+    from groundling.models.files.store import ModelStore
+
+    settings = shell.settings
+    base = ModelStore(settings.models_path, settings.download).resolve(settings.model.name).path
+    gone, answers = _shelf(shell).rollback(fingerprint(base))
+    shell.out(
+        {"gone": gone, "answers": answers},
+        [f"{gone} answers no more; {answers or 'the bare model'} does."],
+    )
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@pass_shell
+def remove(shell: Shell, name: str) -> None:
+    """Delete an adapter, and what its training kept."""
+    import shutil
+
+    _shelf(shell).remove(name)
+    shutil.rmtree(shell.settings.tuning_path / "runs" / name, ignore_errors=True)
+    shell.out({"removed": name}, [f"Deleted: {name}."])
+
+
+def _shelf(shell: Shell) -> AdapterShelf:
+    from groundling.models.adapter_shelf import AdapterShelf
+
+    return AdapterShelf(shell.settings.adapters_path)

@@ -1,0 +1,174 @@
+"""A PEFT adapter becomes a GGUF adapter that llama.cpp applies, F16, without torch.
+
+The names are GGUF's (`gguf.get_tensor_name_map`), and for architectures whose heads
+llama.cpp turns otherwise than transformers do, the rows of B are put in its order, as
+`convert_hf_to_gguf.py` does with the weights themselves. What llama.cpp has no form for
+(DoRA, biases, embeddings) is refused; different ranks are made one by zeros, with the scale
+of each matrix worked into B.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from groundling.errors import AdapterError, TuningError
+from groundling.models.adapters import check_adapter
+from groundling.models.gguf import GgufHeader, read_gguf
+
+# Of these architectures llama.cpp turns neighbouring rows of queries and keys, transformers
+# rows half a head apart.
+_TURNED = frozenset({"llama"})
+_PREFIX = "base_model.model."
+Matrix = npt.NDArray[np.float32]
+
+
+def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
+    """Write the adapter of a folder as a GGUF file for a base; return what was written.
+
+    Args:
+        folder: PEFT's: `adapter_config.json` and `adapter_model.safetensors`.
+        base: the GGUF file that the adapter was trained on.
+        file: where it goes; written beside and renamed.
+
+    Raises:
+        TuningError: the adapter has something that GGUF has no form for; the extra `tune` is
+            not installed; the disk is full.
+        AdapterError: what came out does not fit the base.
+    """
+    try:
+        import gguf
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise TuningError(
+            "Adapters are written with gguf and safetensors, which are not installed.",
+            hint='pip install "groundling[tune]"',
+        ) from error
+    config = _config(folder)
+    header = read_gguf(base)
+    try:
+        weights = load_file(folder / "adapter_model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise TuningError(f"The adapter in {folder} is damaged: {error}") from error
+    pairs = _pairs(weights, config)
+    rank = max(a.shape[0] for a, _ in pairs.values())
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    names = _names(gguf, header)
+    writer = gguf.GGUFWriter(beside, header.architecture)
+    try:
+        writer.add_type(gguf.GGUFType.ADAPTER)
+        writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+        # With the scales in B, alpha equals the rank: llama.cpp's own scale is 1.
+        writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(rank))
+        for name, (a, b) in sorted(pairs.items()):
+            known = names.get_name(name, try_suffixes=(".weight",))
+            if known is None:
+                raise TuningError(
+                    f"{name} has no name in GGUF for models of the kind {header.architecture}.",
+                    hint="targets in the recipe names the matrices.",
+                )
+            turned = _turned(b, name, header)
+            wide_a = np.zeros((rank, a.shape[1]), np.float32)
+            wide_b = np.zeros((turned.shape[0], rank), np.float32)
+            wide_a[: a.shape[0]], wide_b[:, : b.shape[1]] = a, turned
+            writer.add_tensor(f"{known}.weight.lora_a", wide_a.astype(np.float16))
+            writer.add_tensor(f"{known}.weight.lora_b", wide_b.astype(np.float16))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        check_adapter(header, beside)
+        beside.replace(file)
+    except OSError as error:
+        raise TuningError(
+            f"The adapter cannot be written: {error.strerror or error}.",
+            hint="Free the disk if it is full; what was trained is kept.",
+        ) from error
+    finally:
+        writer.close()
+        beside.unlink(missing_ok=True)
+    return read_gguf(file)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TuningError(
+            f"{folder} holds no adapter of PEFT: {error}",
+            hint="It should have adapter_config.json and adapter_model.safetensors.",
+        ) from error
+    refused = {
+        "use_dora": "DoRA",
+        "modules_to_save": "whole matrices beside the adapter",
+        "trainable_token_indices": "trained embeddings",
+    }
+    for key, what in refused.items():
+        if config.get(key):
+            raise TuningError(f"The adapter has {what}, which GGUF has no form for.")
+    if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
+        raise TuningError("The adapter is no LoRA without biases; GGUF has no form for others.")
+    return dict(config)
+
+
+def _pairs(
+    weights: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, tuple[Matrix, Matrix]]:
+    """Return A and scaled B of each matrix, by the matrix's name in the base."""
+    found: dict[str, tuple[Matrix, Matrix]] = {}
+    for name, a in weights.items():
+        stem, part, _ = name.partition(".lora_A.")
+        if not part:
+            if ".lora_B." not in name:
+                raise TuningError(f"{name} is no part of a LoRA; GGUF has no form for it.")
+            continue
+        other = name.replace(".lora_A.", ".lora_B.")
+        if other not in weights:
+            raise TuningError(f"The adapter is damaged: {name} has no counterpart.")
+        b = np.asarray(weights[other], dtype=np.float32)
+        plain = stem.removeprefix(_PREFIX)
+        found[plain] = (np.asarray(a, dtype=np.float32), b * _scale(plain, a.shape[0], config))
+    if not found:
+        raise AdapterError("The adapter changes no weights.")
+    return found
+
+
+def _scale(name: str, rank: int, config: Mapping[str, Any]) -> float:
+    """Return alpha / rank, or alpha / √rank, of a matrix."""
+    alphas = config.get("alpha_pattern") or {}
+    alpha = next(
+        (value for key, value in alphas.items() if re.match(rf".*(^|\.)({key})$", name)),
+        config["lora_alpha"],
+    )
+    return float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
+
+
+def _names(gguf: Any, header: GgufHeader) -> Any:
+    known = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
+    if header.architecture not in known:
+        raise TuningError(
+            f"Adapters for models of the kind {header.architecture} cannot be written.",
+            hint="llama and qwen2 were tried; gguf knows many more.",
+        )
+    blocks = header.metadata[f"{header.architecture}.block_count"]
+    return gguf.get_tensor_name_map(known[header.architecture], blocks)
+
+
+def _turned(b: Matrix, name: str, header: GgufHeader) -> Matrix:
+    kind = name.rpartition(".")[2]
+    if header.architecture not in _TURNED or kind not in ("q_proj", "k_proj"):
+        return b
+    prefix = f"{header.architecture}.attention.head_count"
+    heads = int(header.metadata[prefix])  # type: ignore[arg-type]
+    if kind == "k_proj":
+        heads = int(header.metadata.get(f"{prefix}_kv", heads))  # type: ignore[arg-type]
+    rows, rank = b.shape
+    return b.reshape(heads, 2, rows // heads // 2, rank).swapaxes(1, 2).reshape(rows, rank)

@@ -1,0 +1,64 @@
+"""Which weights matter for one's own texts: the importance matrix of a model.
+
+The mean square of each input of each matrix, over the tokens of a text, read by torch in a
+process of its own. llama.cpp's quantiser keeps more precision where it is large.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from groundling.errors import TuningError
+from groundling.models.quantising import Importance
+from groundling.models.vocabulary_file import reader_of
+
+_MODULE = "groundling.tuning.training.inputs"
+_WINDOW, _MOST = 256, 8_192  # tokens
+
+
+def importance_of(base: Path, texts: Path) -> Importance:
+    """Return the importance matrix of a model for a text, by the names of its tensors.
+
+    Args:
+        base: a GGUF file of the model, the least quantised one there is.
+        texts: some pages; the first 8,192 tokens are read.
+
+    Raises:
+        TuningError: the text is too short, the extra `tune` is not installed, or transformers
+            cannot read the base.
+    """
+    text = texts.read_text(encoding="utf-8", errors="replace")
+    with reader_of(base) as reader:
+        tokens = reader.vocabulary.tokenize(text)[:_MOST]
+    if len(tokens) < _WINDOW:
+        raise TuningError(
+            f"{texts} has {len(tokens)} tokens; at least {_WINDOW} are needed.",
+            hint="Give a longer text, of the kind that the model is to be good at.",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "importance.npz"
+        job = {
+            "base": str(base.absolute()),
+            "out": str(out),
+            "windows": [tokens[at : at + _WINDOW] for at in range(0, len(tokens), _WINDOW)],
+        }
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-m", _MODULE],
+            input=json.dumps(job).encode(),
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise TuningError(
+                f"What matters could not be read: {lines[-1] if lines else 'no reason given'}",
+                hint='pip install "groundling[tune]"',
+            )
+        with np.load(out) as stored:
+            return {name: stored[name] for name in stored.files}

@@ -1,0 +1,136 @@
+"""Whether a training run fits into memory, worked out before anything is loaded.
+
+The sums are upper bounds for what PyTorch keeps: weights, the adapter's or all gradients,
+what the optimiser remembers of each, and what the backward pass needs of the forward pass.
+docs/measurements.md holds them against measured sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from groundling.errors import TuningError
+from groundling.models.gguf import GgufHeader
+from groundling.models.memory import available_memory
+from groundling.tuning.recipe import Recipe
+
+# torch, transformers and what they import.
+_PROCESS = 700 << 20
+_FLOAT = 4
+# Bytes that an optimiser keeps of each trained number, its gradient included.
+_STATES = {
+    "adamw": 3 * _FLOAT, "adamw-8bit": _FLOAT + 2, "adafactor": _FLOAT + 0.1,
+    "galore": _FLOAT + 1.0, "apollo": _FLOAT + 0.5, "lomo": 0.0, "adalomo": 0.1, "badam": 1.0,
+}  # fmt: skip
+_NF4 = 0.56  # bytes of a weight in blocks of 64 with doubly quantised scales
+# Numbers that a layer keeps of each token: of the width, and of the feed-forward's width.
+_WIDE, _FORWARD = 18, 4
+_TARGETS = {
+    "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
+    "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What a run will take, in bytes, and how much it trains.
+
+    Args:
+        parameters: numbers in the base.
+        trained: numbers that change.
+        available: memory that is free.
+    """
+
+    parameters: int
+    trained: int
+    weights: int
+    states: int
+    activations: int
+    available: int
+
+    @property
+    def needed(self) -> int:
+        """All of it together."""
+        return self.weights + self.states + self.activations + _PROCESS
+
+    def check(self) -> None:
+        """Refuse what does not fit.
+
+        Raises:
+            TuningError: it needs more than is free; the hint is what to change.
+        """
+        if self.needed <= self.available:
+            return
+        parts = {
+            "the weights": (
+                self.weights, "weights = “qlora”, dtype = “bfloat16”, or a smaller base",
+            ),
+            "the optimiser": (self.states, "a smaller rank, or optimiser = “adafactor”"),
+            "the activations": (
+                self.activations, "batch = 1, a shorter context, or checkpointing = true",
+            ),
+        }  # fmt: skip
+        largest = max(parts, key=lambda name: parts[name][0])
+        raise TuningError(
+            f"The training would need about {self.needed / 1e9:.1f} GB of memory; "
+            f"{self.available / 1e9:.1f} GB are free. Most goes to {largest}: "
+            f"{parts[largest][0] / 1e9:.1f} GB.",
+            hint=f"In the recipe: {parts[largest][1]}.",
+        )
+
+
+def plan(header: GgufHeader, recipe: Recipe, longest: int) -> TrainingPlan:
+    """Work out what a run takes.
+
+    Args:
+        header: of the base.
+        longest: tokens of the longest example.
+    """
+    sizes = {name: math.prod(tensor.shape) for name, tensor in header.tensors.items()}
+    parameters = sum(sizes.values())
+    layers = _number(header, "block_count")
+    trained = parameters if recipe.weights == "full" else _adapter(header, recipe, layers)
+    each = {"float32": 4.0, "bfloat16": 2.0}[recipe.dtype]
+    # Reading the file holds the weights twice for a moment.
+    weights = parameters * (_NF4 + each if recipe.weights == "qlora" else 1.5 * each)
+    states = trained * (_FLOAT + _STATES[recipe.optimiser])
+    return TrainingPlan(
+        parameters=parameters,
+        trained=trained,
+        weights=round(weights),
+        states=round(states),
+        activations=_activations(header, recipe, longest, layers),
+        available=available_memory(),
+    )
+
+
+def _adapter(header: GgufHeader, recipe: Recipe, layers: int) -> int:
+    """Count the numbers of A and B of every matrix that is adapted."""
+    wanted = {_TARGETS.get(name) for name in recipe.targets}
+    total = 0
+    for name, tensor in header.tensors.items():
+        parts = name.split(".")
+        if len(parts) == 4 and parts[0] == "blk" and parts[2] in wanted and len(tensor.shape) == 2:
+            total += recipe.rank_of(int(parts[1]), layers) * sum(tensor.shape)
+    return total
+
+
+def _activations(header: GgufHeader, recipe: Recipe, longest: int, layers: int) -> int:
+    width = _number(header, "embedding_length")
+    forward = _number(header, "feed_forward_length") or 4 * width
+    heads = _number(header, "attention.head_count") or 1
+    vocabulary = max(
+        (tensor.shape[-1] for name, tensor in header.tensors.items() if "embd" in name), default=0
+    )
+    tokens = recipe.batch * min(longest, recipe.context)
+    layer = tokens * (_WIDE * width + _FORWARD * forward) + recipe.batch * heads * longest**2
+    kept = tokens * width * layers + layer if recipe.checkpointing else layer * layers
+    # Only places that are learnt meet the output matrix: half of them at most, as a rule.
+    written = 2 * (tokens // 2) * vocabulary
+    return (kept + written) * _FLOAT
+
+
+def _number(header: GgufHeader, key: str) -> int:
+    value = header.metadata.get(f"{header.architecture}.{key}", 0)
+    return value if isinstance(value, int) else 0

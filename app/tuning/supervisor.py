@@ -1,0 +1,219 @@
+"""A training run under supervision: a process of its own, whose events are passed on.
+
+    run = TrainingRun.prepare(folder, base, recipe, data)
+    for event in run.events():
+        print(event["step"], event["loss"])
+
+The process may be killed at any moment, by the system, by a person or with this one: what it
+had stored is kept, and the same run goes on from there. It reads and writes its own folder
+alone; the model that answers is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+from filelock import FileLock, Timeout
+
+from groundling.errors import TuningError
+from groundling.models.gguf import read_gguf
+from groundling.models.vocabulary_file import reader_of
+from groundling.tuning.example import Example
+from groundling.tuning.plan import TrainingPlan, plan
+from groundling.tuning.recipe import Method, Recipe
+from groundling.tuning.tokens import Tokeniser, Tokens
+from groundling.tuning.training.job import HELDOUT, RESULT, TRAIN, Event, Job, write_tokens
+
+_MODULE = "groundling.tuning.training.worker"
+_KINDS: dict[Method, str] = {"sft": "chat", "dpo": "preference", "kto": "label"}
+FEWEST = 8
+_GRACE = 20.0  # seconds
+
+
+class TrainingRun:
+    """One run; see `prepare`.
+
+    Args:
+        folder: everything that is kept of it.
+        job: what the process is told.
+        plan: what it will take.
+        skipped: why examples are not learnt from.
+    """
+
+    def __init__(
+        self, folder: Path, job: Job, plan: TrainingPlan, skipped: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder
+        self.job = job
+        self.plan = plan
+        self.skipped = list(skipped)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def prepare(
+        cls,
+        folder: Path,
+        base: Path,
+        recipe: Recipe,
+        train: Sequence[Example],
+        heldout: Sequence[Example] = (),
+        *,
+        start: Path | None = None,
+    ) -> TrainingRun:
+        """Make tokens of the examples and write the job.
+
+        Args:
+            folder: of this run; one that was begun goes on, if nothing of it has changed.
+            base: the GGUF file that is trained.
+            recipe: how.
+            train: what is learnt; examples of another kind than the method's are passed over.
+            heldout: what the result is tried on while it is trained.
+            start: the PEFT folder of an adapter to go on from.
+
+        Raises:
+            TuningError: too few examples are left, or it does not fit into memory.
+            ModelFileError: the base is no GGUF.
+        """
+        header = read_gguf(base)
+        skipped: list[str] = []
+        with reader_of(base) as reader:
+            tokeniser = Tokeniser(reader, recipe.context)
+            learnt = _tokens(tokeniser, train, recipe.method, skipped)
+            tried = _tokens(tokeniser, heldout, recipe.method, skipped)
+            pad = tokeniser.end
+        if len(learnt) < FEWEST:
+            why = f" {len(skipped)} were passed over: {skipped[0]}" if skipped else ""
+            raise TuningError(
+                f"There are {len(learnt)} examples for {recipe.method}; at least {FEWEST} are "
+                f"needed to learn anything but themselves.{why}",
+                hint=f"{recipe.method} learns from examples of the kind {_KINDS[recipe.method]}: "
+                "groundling tune data show",
+            )
+        needed = plan(header, recipe, max(each.length for each in [*learnt, *tried]))
+        needed.check()
+        job = Job(
+            base=str(base.absolute()),
+            recipe=recipe,
+            folder=str(folder.absolute()),
+            pad=pad,
+            start=None if start is None else str(start.absolute()),
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tokens(folder / TRAIN, learnt)
+        write_tokens(folder / HELDOUT, tried)
+        job.write(folder / "job.json")
+        return cls(folder, job, needed, skipped)
+
+    @property
+    def result(self) -> Path:
+        """The folder of what was trained; there once it is whole."""
+        return self.folder / RESULT
+
+    def events(self, command: Sequence[str] = ()) -> Iterator[Event]:
+        """Run, and yield what the process tells; leaving the loop ends the process.
+
+        Args:
+            command: starts Python with its arguments, such as torchrun; default: this Python.
+
+        Raises:
+            TuningError: another process trains this run; or it failed, with its reason.
+        """
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TuningError(
+                f"Another process trains {self.folder.name} at this moment.",
+                hint="Wait for it, or give this one another name.",
+            ) from error
+        try:
+            yield from self._events(command or (sys.executable, "-P"))
+        finally:
+            lock.release()
+
+    def _events(self, command: Sequence[str]) -> Iterator[Event]:
+        errors = self.folder / "errors.log"
+        with errors.open("wb") as log, (self.folder / "events.jsonl").open("ab") as kept:
+            process = self._process = subprocess.Popen(  # noqa: S603
+                [*command, "-m", _MODULE, str(self.folder / "job.json")],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+            assert process.stdout is not None
+            ended = False
+            try:
+                for line in process.stdout:
+                    event = _event(line)
+                    if event is None:
+                        continue
+                    kept.write(line)
+                    if event["event"] == "failed":
+                        raise TuningError(event["reason"], hint=event.get("hint") or None)
+                    ended = event["event"] == "ended"
+                    yield event
+                code = process.wait()
+            finally:
+                self.stop()
+                process.stdout.close()
+        if not ended:
+            raise TuningError(
+                _death(code, errors),
+                hint="The same command goes on from there; docs/tuning.md lists what it needs.",
+            )
+
+    def stop(self) -> None:
+        """End the process; what it had stored is kept."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        process.kill()
+        process.wait()
+
+
+def _tokens(
+    tokeniser: Tokeniser, examples: Sequence[Example], method: Method, skipped: list[str]
+) -> list[Tokens]:
+    found: list[Tokens] = []
+    for example in examples:
+        if example.kind != _KINDS[method]:
+            skipped.append(f"it is of the kind {example.kind}, not {_KINDS[method]}")
+            continue
+        try:
+            found.append(tokeniser(example))
+        except TuningError as error:
+            skipped.append(str(error))
+    return found
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return cast("Event", event) if isinstance(event, dict) and "event" in event else None
+
+
+def _death(code: int, errors: Path) -> str:
+    """Say how a process ended that said nothing."""
+    if code == -signal.SIGKILL:
+        return (
+            "The training was killed, perhaps by the system for its memory; "
+            "the last whole checkpoint is kept."
+        )
+    if code < 0:
+        return f"The training ended with signal {-code}; the last whole checkpoint is kept."
+    text = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    missing = next((line for line in reversed(text) if "ModuleNotFoundError" in line), None)
+    if missing is not None:
+        return f"The extra tune is not installed: {missing.rpartition(':')[2].strip()}"
+    return f"The training ended with code {code}: {text[-1] if text else 'it said nothing'}"

@@ -1,0 +1,1 @@
+"""What runs in a training process of its own; it alone imports torch."""

@@ -1,0 +1,84 @@
+"""A training process tells what it does, one line of JSON for each event."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+from transformers import TrainerCallback
+
+from groundling.tuning.training.job import Event
+
+_KILO = 1 if sys.platform == "darwin" else 1024
+
+
+def tell(event: Event) -> None:
+    """Write an event; of several processes the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        sys.__stdout__.write(json.dumps(event) + "\n")  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+class Report(TrainerCallback):
+    """Tells updates and looks, and ends the training when it does not help any more.
+
+    Args:
+        patience: looks without progress; 0: never.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+        self._best = math.inf
+        self._worse = 0
+        self._began = time.monotonic()
+        self.tokens = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say that the first update begins."""
+        self._began = time.monotonic()
+        tell({"event": "begun", "step": state.global_step, "steps": state.max_steps})
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Tell an update, or a look at held-out examples."""
+        logs = logs or {}
+        common: Event = {
+            "step": state.global_step,
+            "steps": state.max_steps,
+            "seconds": round(time.monotonic() - self._began, 3),
+            "memory": memory(),
+        }
+        if "loss" in logs:
+            tell({**common, "event": "step", "loss": float(logs["loss"]),
+                  "rate": float(logs.get("learning_rate", 0.0)),
+                  "tokens": int(getattr(state, "num_input_tokens_seen", 0) or 0)})  # fmt: skip
+        if "eval_loss" in logs:
+            look: Event = {**common, "event": "look", "loss": float(logs["eval_loss"])}
+            for name in ("eval_accuracy", "eval_rewards/accuracies"):
+                if name in logs:
+                    look["accuracy"] = float(logs[name])
+            tell(look)
+            self._judge(float(logs["eval_loss"]), control)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say that a checkpoint is whole."""
+        tell({"event": "saved", "step": state.global_step, "steps": state.max_steps})
+
+    def _judge(self, loss: float, control: Any) -> None:
+        if loss < self._best - 1e-4:
+            self._best, self._worse = loss, 0
+            return
+        self._worse += 1
+        if self._patience and self._worse >= self._patience:
+            control.should_training_stop = True
+
+
+def memory() -> int:
+    """Return the largest size of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILO

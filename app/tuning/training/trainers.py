@@ -1,0 +1,108 @@
+"""The trainer of a recipe: transformers' own for right answers, TRL's for preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import TrainingArguments
+
+from groundling.errors import TuningError
+from groundling.tuning.recipe import CUDA_ONLY, Recipe
+from groundling.tuning.tokens import Tokens
+from groundling.tuning.training.batches import Padded, row
+from groundling.tuning.training.job import Job
+from groundling.tuning.training.reporting import Report
+
+_OPTIMISERS = {
+    "adamw": "adamw_torch",
+    "adamw-8bit": "adamw_bnb_8bit",
+    "adafactor": "adafactor",
+    "galore": "galore_adamw",
+    "apollo": "apollo_adamw",
+    "lomo": "lomo",
+    "adalomo": "adalomo",
+}
+_LOW_RANK = ("galore", "apollo")  # they want to know which matrices
+
+
+def trainer_for(model: Any, job: Job, train: Sequence[Tokens], heldout: Sequence[Tokens]) -> Any:
+    """Return the trainer.
+
+    Raises:
+        TuningError: the optimiser cannot be used here.
+    """
+    recipe = job.recipe
+    common = _arguments(recipe, Path(job.folder), bool(heldout), len(train))
+    report = Report(recipe.patience if heldout else 0)
+    if recipe.method == "sft":
+        from groundling.tuning.training.supervised import Supervised
+
+        return Supervised(
+            model=model,
+            args=TrainingArguments(**common, remove_unused_columns=False),
+            train_dataset=Dataset.from_list([row(each) for each in train]),
+            eval_dataset=Dataset.from_list([row(each) for each in heldout]) if heldout else None,
+            data_collator=Padded(job.pad),
+            compute_metrics=_accuracy,
+            callbacks=[report],
+        )
+    from groundling.tuning.training.preferences import preference_trainer
+
+    return preference_trainer(model, job, common, train, heldout, report)
+
+
+def _accuracy(predicted: Any) -> dict[str, float]:
+    return {"accuracy": float(predicted.predictions.mean())}
+
+
+def _arguments(recipe: Recipe, folder: Path, looks: bool, examples: int) -> dict[str, Any]:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if recipe.optimiser in CUDA_ONLY and not cuda:
+        raise TuningError(
+            f"The optimiser {recipe.optimiser} runs on CUDA alone, and there is none.",
+            hint="optimiser = “lomo” or “adafactor” do a like thing on any machine.",
+        )
+    if recipe.optimiser == "badam":
+        raise TuningError(
+            "BAdam comes without a licence and is not offered.",
+            hint="optimiser = “lomo” or “galore” train all weights with little memory, too.",
+        )
+    updates = max(1, examples // (recipe.batch * recipe.accumulate))
+    steps = recipe.steps or max(1, round(recipe.epochs * updates))
+    found: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"),
+        "per_device_train_batch_size": recipe.batch,
+        "per_device_eval_batch_size": recipe.batch,
+        "gradient_accumulation_steps": recipe.accumulate,
+        "max_steps": steps,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.schedule,
+        "warmup_steps": round(recipe.warmup * steps),
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.clip,
+        "optim": _OPTIMISERS[recipe.optimiser],
+        "seed": recipe.seed,
+        "bf16": recipe.dtype == "bfloat16" and cuda,
+        "gradient_checkpointing": recipe.checkpointing,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "eval_strategy": "steps" if looks else "no",
+        "eval_steps": recipe.evaluate,
+        "save_strategy": "steps",
+        "save_steps": recipe.save,
+        "save_total_limit": 2,
+        "include_num_input_tokens_seen": "non_padding",
+        "use_cpu": not cuda and not torch.backends.mps.is_available(),
+        "dataloader_pin_memory": cuda,
+    }
+    if recipe.optimiser in _LOW_RANK:
+        found["optim_target_modules"] = recipe.targets
+    if recipe.sharding == "fsdp":
+        found["fsdp"] = "full_shard auto_wrap"
+    return found

@@ -1,0 +1,87 @@
+"""The base's weights as torch has them, straight from a GGUF file or from a folder of the hub.
+
+transformers reads the quantised blocks of a GGUF file and makes floats of them. What it then
+remembers of that ("quantized with GGUF") would keep its own trainer from training them, and
+is taken off: the weights are ordinary floats.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from groundling.errors import TuningError
+from groundling.tuning.recipe import Recipe
+
+_READABLE = "llama, qwen2, qwen3, mistral, phi3, gemma2, gemma3 and what else transformers reads"
+
+
+def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
+    """Return the model.
+
+    Args:
+        base: a GGUF file, or a folder with safetensors.
+        scratch: a folder for weights that are read a second time, in 4 bits.
+
+    Raises:
+        TuningError: transformers cannot read it.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, recipe.dtype)
+    where: dict[str, Any] = {"pretrained_model_name_or_path": str(base)}
+    if base.is_file():
+        where = {"pretrained_model_name_or_path": str(base.parent), "gguf_file": base.name}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, local_files_only=True)
+    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+        raise TuningError(
+            f"The weights of {base.name} cannot be trained: {error}",
+            hint=f"Bases that can be: {_READABLE}.",
+        ) from error
+    _forget_quantisation(model)
+    if recipe.weights == "qlora":
+        model = _in_four_bits(model, dtype, scratch)
+    model.config.use_cache = False
+    return model
+
+
+def _forget_quantisation(model: Any) -> None:
+    for name in ("hf_quantizer", "is_quantized", "quantization_method"):
+        if hasattr(model, name):
+            try:
+                delattr(model, name)
+            except AttributeError:
+                setattr(model, name, None if name != "is_quantized" else False)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def _in_four_bits(model: Any, dtype: Any, scratch: Path) -> Any:
+    """Read the weights again as NF4 (Dettmers et al. 2023, arXiv:2305.14314)."""
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise TuningError(
+            "Weights of 4 bits need bitsandbytes, which is not installed.",
+            hint="pip install bitsandbytes, or weights = “lora” in the recipe",
+        ) from error
+    folder = scratch / "floats"
+    try:
+        model.save_pretrained(folder)
+        del model
+        quantised = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+        return AutoModelForCausalLM.from_pretrained(
+            folder, quantization_config=quantised, dtype=dtype, local_files_only=True
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

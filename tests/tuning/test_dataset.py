@@ -1,0 +1,100 @@
+"""Versions of training data are named by what is in them, whole, and never change."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from groundling.errors import TuningError
+from groundling.tuning.dataset import DataShelf
+from groundling.tuning.example import Example, Turn
+from groundling.tuning.selection import Selection, select
+
+FRUIT = ("apple", "pear", "plum", "감", "fig", "date", "kiwi", "lime", "귤", "melon")
+EXAMPLES = [
+    Example((Turn("user", f"What is {word}?"),), f"{word} is a fruit.", group=word)
+    for word in FRUIT
+]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> DataShelf:
+    return DataShelf(tmp_path / "data")
+
+
+def test_a_version_is_named_by_its_examples(shelf: DataShelf) -> None:
+    one = shelf.store("fruit", select(EXAMPLES))
+    same = shelf.store("fruit", select(EXAMPLES[::-1]))
+    other = shelf.store("fruit", select(EXAMPLES[1:]))
+    assert one.card.version == same.card.version != other.card.version
+    assert shelf.get("fruit").card == other.card
+    assert shelf.get(f"fruit@{one.card.version[:5]}").card == one.card
+    assert len(shelf.list()) == 2
+
+
+def test_a_card_counts_what_is_there_and_what_is_not(shelf: DataShelf) -> None:
+    secret = dataclasses.replace(EXAMPLES[0], answer="Ask hong@example.com for an apple.")
+    stored = shelf.store(
+        "fruit", select([*EXAMPLES[1:], secret, EXAMPLES[3]]), licence="CC0-1.0", made_of={"x": 1}
+    )
+    card = json.loads((stored.path / "card.json").read_text())
+    assert sum(card["train"].values()) + sum(card["heldout"].values()) == 10
+    assert card["drops"] == {"duplicate": 1}
+    assert card["redacted"] == {"email": 1}
+    assert card["languages"] == {"en": 8, "ko": 2}
+    assert (card["licence"], card["made_of"]) == ("CC0-1.0", {"x": 1})
+    assert stored.drops()[0]["rule"] == "duplicate"
+    assert {each.digest for each in stored.train()} | {
+        each.digest for each in stored.heldout()
+    } == {each.digest for each in select([*EXAMPLES[1:], secret]).train} | {
+        each.digest for each in select([*EXAMPLES[1:], secret]).heldout
+    }
+
+
+def test_nothing_to_learn_from_says_where_it_went(shelf: DataShelf) -> None:
+    empty = dataclasses.replace(EXAMPLES[0], answer=" ")
+    with pytest.raises(TuningError, match="Nothing is left to learn from: 1 empty"):
+        shelf.store("fruit", select([empty]))
+    with pytest.raises(TuningError, match="there were no examples"):
+        shelf.store("fruit", Selection())
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../x", "a\x00", "a b", "-x", "x" * 65, "a..b"])
+def test_a_name_is_no_path(shelf: DataShelf, name: str) -> None:
+    with pytest.raises(TuningError, match="cannot be a data set's name"):
+        shelf.store(name, select(EXAMPLES))
+
+
+def test_what_is_not_there(shelf: DataShelf) -> None:
+    with pytest.raises(TuningError, match="no training data fruit"):
+        shelf.get("fruit")
+    shelf.store("fruit", select(EXAMPLES))
+    with pytest.raises(TuningError, match="no training data fruit@ffff"):
+        shelf.get("fruit@ffff")
+    with pytest.raises(TuningError, match="no training data nuts"):
+        shelf.remove("nuts")
+    assert shelf.remove("fruit") == 1
+    assert shelf.list() == []
+
+
+def test_damage_is_told_and_building_mends_it(shelf: DataShelf) -> None:
+    stored = shelf.store("fruit", select(EXAMPLES))
+    (stored.path / "card.json").write_text("{")
+    with pytest.raises(TuningError, match="damaged"):
+        shelf.get("fruit")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(TuningError, match="cannot be stored"):
+        DataShelf(tmp_path / "data").store("fruit", select(EXAMPLES))
+
+
+def test_a_file_in_the_way_keeps_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "fruit").write_text("in the way")
+    with pytest.raises(TuningError, match="cannot be stored"):
+        DataShelf(tmp_path / "data").store("fruit", select(EXAMPLES))
