@@ -98,6 +98,11 @@ class Home:
             )
         return self._knowledge[name]
 
+    def forget(self, knowledge: str) -> None:
+        """Close a knowledge base if it is open; the next call of `knowledge` opens it anew."""
+        if (opened := self._knowledge.pop(knowledge, None)) is not None:
+            opened.close()
+
     def graph(
         self,
         name: str,

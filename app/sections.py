@@ -27,6 +27,10 @@ class ModelSettings(Section):
         "such as http://127.0.0.1:8080/v1; `model.name` is then its name for the model",
     )
     api_key: SecretStr | None = Field(None, description="that server's key")
+    adapter: str = Field(
+        "promoted",
+        description="the adapter that answers: a name of `groundling tune list`, promoted or none",
+    )
     embedder: str = Field(
         "minilm-l6",
         description="catalogue id of the embedding model, or hf:NAME of the hub (extra hf)",
@@ -229,6 +233,40 @@ class GuardSettings(Section):
     )
     model: str | None = Field(
         None, description="catalogue id or path of a guard model; default: the chat model judges"
+    )
+
+
+class ServerSettings(Section):
+    """`groundling serve`: who may come, and how much they may ask for."""
+
+    host: str = Field(
+        "127.0.0.1", description="the address to bind; any but this machine's own wants users"
+    )
+    port: int = Field(2025, ge=0, le=65_535, description="0 takes any that is free")
+    names: list[str] = Field(
+        default_factory=list, description="further names that this machine may be called by"
+    )
+    cors: list[str] = Field(
+        default_factory=list,
+        description="origins whose pages may use the server, such as https://chat.example; "
+        "none: only its own page",
+    )
+    runs: int = Field(64, ge=1, description="runs of graphs at once; further ones wait")
+    queue: int = Field(256, ge=0, description="runs that may wait; further ones are told 429")
+    per_person: int = Field(
+        32, ge=1, description="of both, how many one person may have while others wait"
+    )
+    requests_per_minute: int = Field(
+        1200, ge=0, description="that one person, or one address, may make; 0: no limit"
+    )
+    body_bytes: int = Field(8_000_000, ge=1000, description="largest request")
+    upload_bytes: int = Field(200_000_000, ge=1000, description="largest uploaded document")
+    session_hours: float = Field(12.0, gt=0.0, description="a browser is logged out after so long")
+    keep_runs_days: int = Field(
+        7, ge=1, description="days that finished runs and their events can be asked for"
+    )
+    grace: float = Field(
+        20.0, ge=0.0, description="seconds that running answers have to finish when it ends"
     )
 
 

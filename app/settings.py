@@ -40,6 +40,7 @@ from groundling.sections import (
     MemorySettings,
     ModelSettings,
     RetrievalSettings,
+    ServerSettings,
     ToolSettings,
     TracingSettings,
     server_address,
@@ -55,6 +56,7 @@ __all__ = [
     "ModelSettings",
     "Profile",
     "RetrievalSettings",
+    "ServerSettings",
     "Settings",
     "ToolSettings",
     "TracingSettings",
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
     facts: FactSettings = Field(default_factory=FactSettings)
     guard: GuardSettings = Field(default_factory=GuardSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
 
     @property
     def models_path(self) -> Path:
@@ -134,6 +137,31 @@ class Settings(BaseSettings):
     @property
     def evaluation_path(self) -> Path:
         return self.home / "evaluation.sqlite"
+
+    @property
+    def server_path(self) -> Path:
+        """Threads, runs and assistants of the server."""
+        return self.home / "server.sqlite"
+
+    @property
+    def people_path(self) -> Path:
+        """Users, their keys, what is whose, and the audit log."""
+        return self.home / "people.sqlite"
+
+    @property
+    def store_path(self) -> Path:
+        """LangGraph's store: items by namespace."""
+        return self.home / "store.sqlite"
+
+    @property
+    def adapters_path(self) -> Path:
+        """What training made: adapters by name, and which is promoted."""
+        return self.home / "adapters"
+
+    @property
+    def tuning_path(self) -> Path:
+        """What models learn from, and training runs."""
+        return self.home / "tuning"
 
     def knowledge_path(self, name: str | None = None) -> Path:
         return self.home / "knowledge" / (name or self.retrieval.knowledge)

@@ -22,7 +22,9 @@ COMMANDS = {
     "chat": ("groundling.cli.chat", "Talk, with the conversation kept."),
     "run": ("groundling.cli.run", "Run any graph or chain."),
     "task": ("groundling.cli.task", "Classify, find names, summarise, translate, compare."),
-    "model": ("groundling.cli.model", "Fetch, list, check and remove models."),
+    "serve": ("groundling.cli.serve", "Serve the page and the graphs to other programs."),
+    "user": ("groundling.cli.user", "Say who may use the server, and with which keys."),
+    "model": ("groundling.cli.model", "Fetch, list, check, shrink and compare models."),
     "knowledge": ("groundling.cli.knowledge", "Add, search and read documents."),
     "fact": ("groundling.cli.fact", "Hold what a text claims against sources."),
     "guard": ("groundling.cli.guard", "Check a text by the guard's policy, and see it."),
@@ -34,6 +36,7 @@ COMMANDS = {
     "graph": ("groundling.cli.graph", "List and draw the graphs."),
     "dataset": ("groundling.cli.dataset", "Keep questions with their right answers."),
     "eval": ("groundling.cli.evaluate", "Run data sets over graphs and compare."),
+    "tune": ("groundling.cli.tune", "Make a better model of corrections and documents."),
     "config": ("groundling.cli.config", "Show and change the settings."),
     "doctor": ("groundling.cli.doctor", "Check this machine and home folder."),
     "completion": ("groundling.cli.completion", "Print the shell's completion script."),
@@ -67,9 +70,12 @@ class LazyGroup(Group):
     help="How much machine to use.",
 )
 @click.option("--model", metavar="ID|FILE", help="Chat model for this command.")
+@click.option("--adapter", metavar="NAME", help="Adapter of that model; none: the bare model.")
 @click.version_option(package_name="groundling", prog_name="groundling")
 @pass_shell
-def groundling(shell: Shell, home: Path | None, profile: str | None, model: str | None) -> None:
+def groundling(
+    shell: Shell, home: Path | None, profile: str | None, model: str | None, adapter: str | None
+) -> None:
     """A private agent from a folder of documents and a GGUF file.
 
     Nothing leaves this machine unless you say so.
@@ -78,8 +84,9 @@ def groundling(shell: Shell, home: Path | None, profile: str | None, model: str 
         shell.flags["home"] = home
     if profile is not None:
         shell.flags["profile"] = profile
-    if model is not None:
-        shell.flags["model"] = {"name": model}
+    chosen = {"name": model, "adapter": adapter}
+    if given := {key: value for key, value in chosen.items() if value is not None}:
+        shell.flags["model"] = given
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,2 @@
+// What a view may use: the shell's kit.
+export * from "../kit.js";

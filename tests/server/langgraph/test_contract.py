@@ -1,0 +1,38 @@
+"""LangGraph's clients are answered as by LangGraph's own server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.server.langgraph.compare import MISSING, differences, unmeant, unused
+from tests.server.langgraph.contract import Recording, recorded, recorded_sync
+
+REFERENCE = Path(__file__).parent / "reference.json"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Recording:
+    """What `langgraph dev` answers; test_reference.py keeps it right."""
+    return json.loads(REFERENCE.read_text(encoding="utf-8"))
+
+
+async def test_the_asynchronous_client(url: str, reference: Recording):
+    found = differences(await recorded(url), reference)
+    told = "\n".join(str(each) for each in unmeant(found))
+    assert not told, told
+    assert unused(found) == []
+
+
+async def test_the_synchronous_client(url: str, reference: Recording):
+    found = differences(await asyncio.to_thread(recorded_sync, url), reference)
+    told = "\n".join(str(each) for each in unmeant(found))
+    assert not told, told
+
+
+def test_each_step_was_asked_of_both(reference: Recording):
+    assert len(reference) > 100
+    assert MISSING not in reference.values()
