@@ -12,6 +12,8 @@ import click
 from groundling.cli import groundling
 from groundling.graphs import registry
 from groundling.graphs.resources import Resources
+from groundling.server.api import ENDPOINTS
+from groundling.server.api.openapi import markdown
 from groundling.settings import Settings, leaves
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -73,6 +75,7 @@ def settings() -> str:
 
 
 PAGES = {"commands.md": commands, "graphs.md": graphs, "settings.md": settings}
+PAGES["api.md"] = lambda: markdown(ENDPOINTS)
 
 
 def main() -> None:

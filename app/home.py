@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
 from groundling import settings as settings_module
@@ -38,6 +39,7 @@ class Home:
             flags["home"] = Path(path)
         self.settings = settings_module.load(flags)
         self._knowledge: dict[str, Knowledge] = {}
+        self._opening = RLock()
 
     @cached_property
     def models(self) -> ModelStore:
@@ -90,18 +92,20 @@ class Home:
         from groundling.knowledge.base import Knowledge
 
         name = name or self.settings.retrieval.knowledge
-        if name not in self._knowledge:
-            self._knowledge[name] = Knowledge.open(
-                self.settings.knowledge_path(name),
-                self.embedder,
-                chunk_characters=self.settings.retrieval.chunk_characters,
-            )
-        return self._knowledge[name]
+        with self._opening:
+            if name not in self._knowledge:
+                self._knowledge[name] = Knowledge.open(
+                    self.settings.knowledge_path(name),
+                    self.embedder,
+                    chunk_characters=self.settings.retrieval.chunk_characters,
+                )
+            return self._knowledge[name]
 
     def forget(self, knowledge: str) -> None:
         """Close a knowledge base if it is open; the next call of `knowledge` opens it anew."""
-        if (opened := self._knowledge.pop(knowledge, None)) is not None:
-            opened.close()
+        with self._opening:
+            if (opened := self._knowledge.pop(knowledge, None)) is not None:
+                opened.close()
 
     def graph(
         self,

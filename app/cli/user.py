@@ -148,7 +148,10 @@ def remove(shell: Shell, name: str, yes: bool) -> None:
 @user.command()
 @click.option("--person", metavar="NAME", help="Only what they did.")
 @click.option("--action", metavar="ACTION", help="Only this, such as key.add; user. takes all.")
-@click.option("-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True,
+    help="How many.",
+)  # fmt: skip
 @pass_shell
 def log(shell: Shell, person: str | None, action: str | None, limit: int) -> None:
     """Show who changed what, the newest first."""

@@ -20,6 +20,7 @@ RETRY_SECONDS = 2
 _STATUS: tuple[tuple[type[errors.GroundlingError], int, str], ...] = (
     (errors.UnknownThread, 404, "not_found"),
     (errors.UnknownMemory, 404, "not_found"),
+    (errors.MemoriesError, 422, "invalid_memory"),
     (errors.UnknownGraph, 404, "model_not_found"),
     (errors.EngineBusy, 429, "rate_limit_exceeded"),
     (errors.ContextOverflow, 400, "context_length_exceeded"),
@@ -31,6 +32,9 @@ _STATUS: tuple[tuple[type[errors.GroundlingError], int, str], ...] = (
     (errors.DocumentError, 422, "invalid_document"),
     (errors.KnowledgeError, 422, "invalid_knowledge"),
     (errors.EvaluationError, 422, "invalid_evaluation"),
+    (errors.ToolError, 422, "tool_failed"),
+    (errors.FactError, 422, "facts_unavailable"),
+    (errors.DownloadError, 503, "download_failed"),
     (errors.TraceError, 404, "not_found"),
     (errors.WaitsForPerson, 409, "waits_for_person"),
 )

@@ -82,7 +82,7 @@ class States:
             snapshot = await graph.aget_state(config, subgraphs=subgraphs)
         except Exception as error:
             raise _damaged(row.thread_id) from error
-        return state_of(cleared(snapshot, self._known(row.thread_id)))
+        return state_of(self._cleared(snapshot, row, graph))
 
     async def history(
         self,
@@ -117,7 +117,7 @@ class States:
             async for snapshot in graph.aget_state_history(config, before=given):
                 if len(found) >= limit:
                     break
-                told = state_of(cleared(snapshot, self._known(row.thread_id)))
+                told = state_of(self._cleared(snapshot, row, graph))
                 if metadata is None or has(told["metadata"] or {}, metadata):
                     found.append(told)
         except Exception as error:
@@ -220,6 +220,10 @@ class States:
             "parent_checkpoint": {"checkpoint_id": parent, **at} if parent else None,
         }
 
+    def _cleared(self, snapshot: StateSnapshot, row: ThreadRow, graph: Graph) -> StateSnapshot:
+        guarded = GUARD in graph.nodes and self._services.settings.guard.enabled
+        return cleared(snapshot, self._known(row.thread_id), guarded=guarded)
+
     def _readable(self, thread_id: str, row: tuple[Any, ...]) -> dict[str, Any]:
         """Return the values of a checkpoint, without an answer that is not read yet."""
         channels = checkpoints.channels(self._services.threads, row[2], row[3])
@@ -245,17 +249,28 @@ def _config(row: ThreadRow, checkpoint: Mapping[str, Any] | None = None) -> Any:
     return {"configurable": at}
 
 
-def cleared(snapshot: StateSnapshot, known: Known | None = None) -> StateSnapshot:
+def cleared(
+    snapshot: StateSnapshot, known: Known | None = None, *, guarded: bool = True
+) -> StateSnapshot:
     """Take out of a state the answer that its guard has not read yet.
 
     Args:
         known: what had been answered before the run that goes on; None: none does.
+        guarded: whether the graph has a guard at its end.
     """
     if not isinstance(snapshot.values, Mapping):
         return snapshot
+    # A state before the answer has it among what its step gives.
+    bare = tuple(
+        task._replace(result=None)
+        if isinstance(task.result, Mapping) and Known({}).has_new(task.result)
+        else task
+        for task in snapshot.tasks
+    )
+    if guarded:
+        snapshot = snapshot._replace(tasks=bare)
     if known is not None and known.has_new(snapshot.values):
-        bare = [task._replace(result=None) for task in snapshot.tasks]
-        return snapshot._replace(values=known.without_new(snapshot.values), tasks=tuple(bare))
+        return snapshot._replace(values=known.without_new(snapshot.values))
     if GUARD not in snapshot.next:
         return snapshot
     return snapshot._replace(

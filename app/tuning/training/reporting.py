@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import resource
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from groundling.settings import environment
 from groundling.tuning.training.job import Event
 
 _KILO = 1 if sys.platform == "darwin" else 1024
@@ -19,7 +19,7 @@ _KILO = 1 if sys.platform == "darwin" else 1024
 
 def tell(event: Event) -> None:
     """Write an event; of several processes the first speaks."""
-    if os.environ.get("RANK", "0") == "0":
+    if environment().get("RANK", "0") == "0":
         sys.__stdout__.write(json.dumps(event) + "\n")  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
 

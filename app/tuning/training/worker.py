@@ -13,10 +13,12 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 from groundling.errors import GroundlingError
+from groundling.settings import environment
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.training.job import HELDOUT, RESULT, TRAIN, Job, read_tokens
 
@@ -37,8 +39,7 @@ def main() -> int:
         tell({"event": "failed", "reason": str(error), "hint": error.hint or ""})
     except Exception as error:
         tell({"event": "failed", **_explained(error)})  # type: ignore[typeddict-item]
-        if os.environ.get("GROUNDLING_DEBUG"):
-            raise
+        traceback.print_exc()  # into the run's errors.log
     return 1
 
 
@@ -47,11 +48,12 @@ def _prepare_process(recipe: Recipe) -> None:
     if hasattr(os, "nice"):
         os.nice(10)
     threads = recipe.threads or max(1, (os.cpu_count() or 2) - 1)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["WANDB_MODE"] = os.environ["WANDB_DISABLED"] = "disabled"
+    variables = environment()
+    variables.setdefault("OMP_NUM_THREADS", str(threads))
+    variables.setdefault("OMP_WAIT_POLICY", "passive")
+    variables["HF_HUB_OFFLINE"] = variables["TRANSFORMERS_OFFLINE"] = "1"
+    variables["TOKENIZERS_PARALLELISM"] = "false"
+    variables["WANDB_MODE"] = variables["WANDB_DISABLED"] = "disabled"
     sys.stdout = sys.stderr  # libraries print; the pipe carries events alone
 
 
@@ -128,7 +130,10 @@ def _explained(error: Exception) -> dict[str, str]:
             "hint": "Set batch = 1, checkpointing = true or a shorter context in the recipe, and "
             "run the same command: it goes on from the last checkpoint.",
         }
-    return {"reason": f"{type(error).__name__}: {text}", "hint": "--debug shows where."}
+    return {
+        "reason": f"{type(error).__name__}: {text}",
+        "hint": "errors.log in the run's folder shows where.",
+    }
 
 
 if __name__ == "__main__":
