@@ -15,8 +15,9 @@ from groundling.cli.output import Command, Shell, pass_shell
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from groundling.models.comparing import Compared
+    from groundling.models.comparing import Compared, Interval
 
+_LABEL = 18  # characters of a file's name in a table
 _TYPES = "Q8_0,Q5_K_M,Q4_K_M"
 
 
@@ -100,8 +101,8 @@ def compare(
 ) -> None:
     """Hold smaller FILES of a model against REFERENCE, and recommend one for this machine.
 
-    Printed are size, perplexity and divergence with 95 % intervals, how often the likeliest
-    token is the same, and tokens a second.
+    Printed are size, perplexity and divergence with half of their 95 % intervals, how often
+    the likeliest token is the same, and tokens a second; --json has both ends.
     """
     from groundling.cli.progress import stages
     from groundling.models.comparing import compare as run
@@ -111,7 +112,7 @@ def compare(
     said = text.read_text(encoding="utf-8") if text is not None else _sample()
     with stages(shell) as tell:
         rows = run(
-            source, [(each.stem[-24:], each) for each in files], said, most=tokens, tell=tell
+            source, list(zip(_labels(files), files, strict=True)), said, most=tokens, tell=tell
         )
     found = recommend([(source, rows[0]), *zip(files, rows[1:], strict=True)], shell.settings)
     if plot is not None:
@@ -166,6 +167,21 @@ def _stem(model: str, source: Path) -> str:
     return "-".join(re.findall(r"[A-Za-z0-9.]+", name))[:40]
 
 
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Return a short name for each file: its type; with its folder where several have that."""
+    from groundling.models.quantising import TYPES
+
+    def kind(file: Path) -> str:
+        last = file.stem.rpartition("-")[2]
+        return last if last.upper() in TYPES else file.stem[-_LABEL:]
+
+    kinds = [kind(file) for file in files]
+    return [
+        one if kinds.count(one) == 1 else f"{file.absolute().parent.name}/{one}"[-_LABEL:]
+        for file, one in zip(files, kinds, strict=True)
+    ]
+
+
 def _sample() -> str:
     from importlib import resources
 
@@ -181,18 +197,21 @@ def _table(rows: Sequence[Compared]) -> Table:
 
     table = Table(box=None, pad_edge=False, collapse_padding=True)
     table.add_column("", no_wrap=True)
-    for column in ("MB", "perplexity", "divergence", "same token", "reads", "writes"):
+    for column in ("MB", "perplexity", "divergence", "same", "reads", "writes"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        perplexity, divergence = row.perplexity, row.divergence
         table.add_row(
             row.name,
             f"{row.bytes / 1e6:,.0f}",
-            f"{perplexity.mean:.2f} [{perplexity.low:.2f}, {perplexity.high:.2f}]",
-            "–" if row is rows[0]
-            else f"{divergence.mean:.4f} [{divergence.low:.4f}, {divergence.high:.4f}]",
+            _with_half(row.perplexity, 2),
+            "–" if row is rows[0] else _with_half(row.divergence, 4),
             f"{row.agreement:.1%}",
             f"{row.read:,.0f}/s",
             f"{row.written:,.0f}/s",
-        )  # fmt: skip
+        )
     return table
+
+
+def _with_half(found: Interval, digits: int) -> str:
+    """Write a mean with half of its interval: both ends do not fit into 80 columns."""
+    return f"{found.mean:.{digits}f} ±{(found.high - found.low) / 2:.{digits}f}"

@@ -41,13 +41,21 @@ def data() -> None:
     help="How many, of each knowledge base.",
 )  # fmt: skip
 @click.option(
+    "--phrasings", type=click.IntRange(1, 4), default=1, show_default=True,
+    help="Ways to ask each; of several the last is held out.",
+)  # fmt: skip
+@click.option(
+    "--mistakes", "asked", multiple=True, metavar="DATA",
+    help="Ask the model what this data set asks: right answers over its wrong ones; repeatable.",
+)  # fmt: skip
+@click.option(
     "--file", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
     help="JSON lines or CSV; repeatable.",
 )  # fmt: skip
 @click.option("-g", "--graph", metavar="NAME", help="Of runs: only this graph's.")
 @click.option(
     "--asked-as", type=click.Choice(["question", "prompt"]), default="question", show_default=True,
-    help="Of runs: learn from the person's words, or from the prompt a graph made of them.",
+    help="Learn from the question as it is, or from the prompt that a graph makes of it.",
 )  # fmt: skip
 @click.option(
     "--heldout", type=click.FloatRange(0, 0.9), default=0.1, show_default=True,
@@ -62,6 +70,8 @@ def build(
     traces: bool,
     bases: tuple[str, ...],
     questions: int,
+    phrasings: int,
+    asked: tuple[str, ...],
     files: tuple[Path, ...],
     graph: str | None,
     asked_as: str,
@@ -76,11 +86,12 @@ def build(
 
     \b
     groundling tune data build mine --feedback
-    groundling tune data build bot --docs handbook --questions 200
+    groundling tune data build bot --docs handbook --questions 200 --phrasings 4
+    groundling --adapter bot tune data build bot-pairs --mistakes bot
     groundling tune data build mine --feedback --file more.jsonl --licence CC-BY-4.0
     """
-    if not (feedback or traces or bases or files):
-        raise click.UsageError("Give --feedback, --traces, --docs or --file.")
+    if not (feedback or traces or bases or asked or files):
+        raise click.UsageError("Give --feedback, --traces, --docs, --mistakes or --file.")
     from groundling.tuning.selection import select
 
     bad: list[str] = []
@@ -89,8 +100,14 @@ def build(
         found += _of_runs(shell, feedback, traces, graph, asked_as)
     for file in files:
         found += _of_file(file, bad)
+    for line in bad[:_SHOWN]:
+        shell.warn(line)
+    if len(bad) > _SHOWN:
+        shell.warn(f"{len(bad) - _SHOWN} further lines could not be read.")
     for base in bases:
-        found += _of_documents(shell, base, questions)
+        found += _of_documents(shell, base, questions, asked_as, phrasings)
+    for data in asked:
+        found += _of_mistakes(shell, data)
     chosen = select(found, evaluated=_evaluated(shell), heldout=heldout)
     stored = _shelf(shell).store(
         name,
@@ -98,14 +115,12 @@ def build(
         licence=licence,
         made_of={
             "feedback": feedback, "traces": traces, "docs": list(bases), "questions": questions,
+            "phrasings": phrasings, "mistakes": list(asked),
+            "adapter": shell.settings.model.adapter,
             "files": [file.name for file in files], "graph": graph, "asked_as": asked_as,
             "heldout": heldout,
         },
     )  # fmt: skip
-    for line in bad[:_SHOWN]:
-        shell.warn(line)
-    if len(bad) > _SHOWN:
-        shell.warn(f"{len(bad) - _SHOWN} further lines could not be read.")
     shell.out({**asdict(stored.card), "unread": len(bad)}, _told(stored.card))
     shell.status(f"Next:  groundling tune data show {name}")
 
@@ -172,7 +187,13 @@ def export(shell: Shell, data: str, file: Path, form: Any, part: str) -> None:
     if str(file) == "-":
         click.echo(text, nl=False)
         return
-    file.write_text(text, encoding="utf-8")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TuningError(
+            f"{file} cannot be written: {error.strerror or error}.",
+            hint="Give a file in a folder that is there, or - for the standard output.",
+        ) from error
     shell.out(
         {"file": str(file), "examples": len(written), "left_out": left},
         [f"{len(written):,} examples in {file}; {left:,} have no place in this format."],
@@ -201,7 +222,7 @@ def _of_runs(
     from groundling.tracing.query import RunFilter
     from groundling.tuning.sources import from_feedback, from_traces
 
-    with Home(shell.settings.home) as home:
+    with Home(**shell.flags) as home:
         wanted, found = RunFilter(graph=graph), list["Example"]()
         if feedback:
             found += from_feedback(home.traces, wanted, asked_as)
@@ -220,13 +241,37 @@ def _of_file(file: Path, bad: list[str]) -> Iterator[Example]:
             yield example
 
 
-def _of_documents(shell: Shell, base: str, questions: int) -> list[Example]:
+def _of_documents(
+    shell: Shell, base: str, questions: int, asked_as: Any, phrasings: int
+) -> list[Example]:
+    from groundling.cli.prepare import open_home, read_documents
     from groundling.cli.progress import stages
-    from groundling.home import Home
-    from groundling.tuning.sources import from_documents
+    from groundling.tuning.documents import from_documents
 
-    with Home(shell.settings.home) as home, stages(shell) as tell:
-        return from_documents(home.knowledge(base), home.model, questions, tell)
+    with open_home(shell, documents=True) as home:
+        read_documents(shell, home, base, None)
+        with stages(shell) as tell:
+            found = from_documents(
+                home.knowledge(base), home.model, questions, tell,
+                asked_as=asked_as, phrasings=phrasings,
+            )  # fmt: skip
+    asked = len({(each.about["document"], each.about["start"]) for each in found})
+    if asked < questions:
+        shell.warn(
+            f"{asked} of {questions} questions about {base} could be kept: each passage is asked "
+            "about once, and what the model does not answer alike from it is let go."
+        )
+    return found
+
+
+def _of_mistakes(shell: Shell, data: str) -> list[Example]:
+    from groundling.cli.prepare import open_home
+    from groundling.cli.progress import stages
+    from groundling.tuning.mistakes import from_mistakes
+
+    asked = _shelf(shell).get(data)
+    with open_home(shell, documents=False) as home, stages(shell) as tell:
+        return from_mistakes(asked, home.model, tell)
 
 
 def _evaluated(shell: Shell) -> dict[str, list[str]]:

@@ -159,7 +159,7 @@ def _case(model: ChatLlama, case: Case) -> Asked:
 
 
 def _score(model: ChatLlama, example: Example) -> Asked:
-    messages = [_MESSAGES[turn.role](turn.text) for turn in example.prompt]
+    messages = messages_of(example)
 
     def ask(adapters: Sequence[str]) -> float:
         if example.rejected is not None:
@@ -172,6 +172,11 @@ def _score(model: ChatLlama, example: Example) -> Asked:
         return 1.0 - said if example.good is False else said
 
     return ask
+
+
+def messages_of(example: Example) -> list[BaseMessage]:
+    """Return the conversation that an example asks with."""
+    return [_MESSAGES[turn.role](turn.text) for turn in example.prompt]
 
 
 def right(example: Example, reply: str) -> float:

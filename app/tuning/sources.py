@@ -1,4 +1,4 @@
-"""Examples from what this machine has: corrections and thumbs, runs, documents.
+"""Examples from what people did on this machine: corrections, thumbs, runs.
 
 A correction of a run becomes what should be said, and a preference over what was said. A
 thumb becomes a label; where one question has good answers and bad ones, each good one is
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from groundling.errors import TuningError
 from groundling.tracing.digest import asked, said
@@ -18,12 +18,6 @@ from groundling.tracing.query import RunFilter
 from groundling.tracing.run import Payload, Status, StoredRun
 from groundling.tracing.store import TraceStore
 from groundling.tuning.example import Example, Turn, plain
-
-if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
-    from groundling.knowledge.base import Knowledge
-    from groundling.knowledge.preparation import Progress
 
 # What the model is to be asked: the person's words, or the prompt that a graph made of them.
 Asked = Literal["question", "prompt"]
@@ -62,32 +56,6 @@ def from_traces(
         if prompt is not None and answer:
             made.append(Example(prompt, answer, **_of(run, "traces", run.started)))
     return made
-
-
-def from_documents(
-    knowledge: Knowledge, model: BaseChatModel, wanted: int, tell: Progress
-) -> list[Example]:
-    """Have the model ask about documents; each answer was checked against its span.
-
-    The questions are those of `groundling knowledge tune`, kept where it keeps them: asked
-    once, they serve both.
-    """
-    from groundling.knowledge.base import TUNING
-    from groundling.knowledge.tune.cases import Cases
-    from groundling.knowledge.tune.questions import write_cases
-
-    name = knowledge.path.name
-    cases = write_cases(knowledge, Cases(knowledge.path / TUNING), model, wanted, tell)
-    return [
-        Example(
-            (Turn("user", case.question),),
-            case.answer,
-            source=f"documents:{name}",
-            group=f"{name}/{case.document}",
-            about={"document": case.document, "start": case.start, "end": case.end},
-        )
-        for case in cases
-    ]
 
 
 def _runs(traces: TraceStore, wanted: RunFilter | None) -> Iterator[tuple[StoredRun, Payload]]:

@@ -40,7 +40,7 @@ def measure(
     slots = max(counts)
     runs: dict[tuple[int, str], list[list[Timing]]] = {}
     settings = {
-        "model": {"parallel": slots, "context": _CONTEXT, "cache": (slots + 1) * _CONTEXT},
+        "model": {"parallel": slots, "context": _CONTEXT, "cache_tokens": (slots + 1) * _CONTEXT},
         "server": {"requests_per_minute": 0, "per_person": slots, "runs": slots},
         "tracing": {"enabled": False},
     }

@@ -12,7 +12,7 @@ from groundling.graphs.resources import Resources
 from groundling.tracing.attach import attach, flush
 from groundling.tracing.feedback import Feedback, FeedbackBook
 from groundling.tuning.example import Turn
-from groundling.tuning.sources import from_documents, from_feedback, from_traces
+from groundling.tuning.sources import from_feedback, from_traces
 from tests.scripted import ScriptedChat
 
 
@@ -83,29 +83,3 @@ def test_a_conversation_keeps_its_turns(opened: Home) -> None:
     judge(opened, "How many days?", score=1)
     (found,) = from_feedback(opened.traces)
     assert [turn.role for turn in found.prompt] == ["user", "assistant", "user"]
-
-
-def test_documents_are_asked_about_and_answers_stand_in_them(home: Path) -> None:
-    from groundling.knowledge.base import Knowledge
-
-    folder = home / "papers"
-    folder.mkdir(parents=True)
-    text = (
-        "Unused annual leave may be carried over up to 6 days into the next calendar year. "
-        "What is left after that is lost, unless the manager has agreed in writing."
-    )
-    (folder / "leave.md").write_text(f"# Leave\n\n{text}\n")
-    model = ScriptedChat(
-        [
-            '{"answer": "6 days", "question": "How many days of leave do employees keep?"}',
-            '{"answer": "6 days"}',
-        ]
-    )
-    with Knowledge.open(home / "knowledge" / "papers", None) as knowledge:
-        knowledge.add([folder])
-        (found,) = from_documents(knowledge, model, 1, lambda *_: None)
-        start, end = found.about["start"], found.about["end"]
-        (document,) = knowledge.documents()
-        assert knowledge.text(document.id, start, end) == found.answer == "6 days"
-    assert found.source == "documents:papers"
-    assert found.group.endswith("leave.md")

@@ -117,7 +117,7 @@ class History(Body):
 
 class HistoryQuery(Query):
     limit: Limit = 10
-    before: str | None = None
+    before: Annotated[str, Field(min_length=1, max_length=128)] | None = None
 
 
 async def create(request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from groundling.server.runs.admission import Ticket
 from groundling.server.runs.log import Log
 from groundling.server.runs.request import Run, RunRequest
-from groundling.server.runs.withholding import Withholding
+from groundling.server.runs.withholding import Known, Withholding
 
 Reason = Literal["interrupt", "rollback", "ending", "left"]
 
@@ -42,6 +42,7 @@ class Active:
         self.asked = loop.time()
         self.began: float | None = None  # when it had its place; seconds of the loop's clock
         self.graph: Any = None
+        self.known: Known | None = None  # where it goes on: what was answered before it
         self.withholding: Withholding | None = None
         self.values: Any = None  # the latest, as JSON, that may be shown
         self.result: Any = None  # what `wait` gives, once it has ended

@@ -35,7 +35,13 @@ class Ticket:
         self.released = False
 
     async def take(self) -> None:
-        """Wait for a place. Cancelled while waiting, the claim is given up."""
+        """Wait for a place. Cancelled while waiting, the claim is given up.
+
+        Raises:
+            CancelledError: it was given up, here or before.
+        """
+        if self.released:
+            raise asyncio.CancelledError
         self.granted = asyncio.get_running_loop().create_future()
         self._admission._queue(self)
         try:
@@ -143,6 +149,8 @@ class Admission:
                 queued.remove(ticket)
                 if not queued:
                     del self._turns[ticket.person]
+            if ticket.granted is not None:
+                ticket.granted.cancel()  # `take` need not wait any longer
         self._grant()
 
     def _grant(self) -> None:

@@ -33,6 +33,8 @@ def check_shape(request: RunRequest) -> None:
         raise _wrong("input", 'it is an object, such as {"question": "…"}')
     if request.thread_id is None and request.checkpoint:
         raise _wrong("checkpoint", "there is no thread whose state it could be")
+    if request.thread_id is None and goes_on(request):
+        raise _wrong("input", "there is none, and no thread whose state could be gone on from")
     command = request.command
     if command is not None:
         if unknown := set(command) - {"resume", "update", "goto"}:
@@ -78,6 +80,12 @@ def graph_input(request: RunRequest) -> Any:
     if goto := _goto(command):
         given["goto"] = [node if value is _NOTHING else Send(node, value) for node, value in goto]
     return Command(**given)
+
+
+def goes_on(request: RunRequest) -> bool:
+    """Tell whether a run needs a state to go on from: it brings nothing of its own."""
+    command = request.command or {}
+    return request.input is None and not (command.get("update") or command.get("goto"))
 
 
 _NOTHING = object()

@@ -141,7 +141,7 @@ async def forget_unread(
         keep_last: the run has come to its end, or asks a person: its last state stays.
 
     Returns:
-        Whether its last state was deleted.
+        Whether the thread's latest state may be another one.
     """
     found = await steps(threads, thread)
     mine = [step for step in found if step.run == run]
@@ -156,7 +156,26 @@ async def forget_unread(
     if keep_last:
         doomed.discard(str(last))
     await remove(threads, thread, found, doomed)
-    return last in doomed
+    # What a step gives is also kept with the state before it, and read with that.
+    stale = [step.id for step in mine if step.id != last or not keep_last]
+    await _forget_writes(threads, thread, stale)
+    return bool(mine) and not keep_last
+
+
+async def known_before(threads: Threads, thread: str, run: str) -> Known | None:
+    """Return what had been answered before a run, by the first state that it wrote."""
+    first = next((step.id for step in await steps(threads, thread) if step.run == run), None)
+    return None if first is None else Known(await _values(threads, thread, first))
+
+
+async def _forget_writes(threads: Threads, thread: str, ids: Sequence[str]) -> None:
+    db = threads.saver.conn
+    async with threads.saver.lock:
+        await db.executemany(
+            "DELETE FROM writes WHERE thread_id = ? AND checkpoint_ns = '' AND checkpoint_id = ?",
+            [(thread, id) for id in ids],
+        )
+        await db.commit()
 
 
 async def _values(threads: Threads, thread: str, checkpoint: str) -> Mapping[str, Any]:

@@ -166,10 +166,14 @@ class Executor:
                 elif "langsmith:hidden" not in (event.get("tags") or ()):
                     yield (), _EVENT, event
 
+    def is_guarded(self, graph: Graph) -> bool:
+        """Tell whether an answer of a graph is read before it may be told."""
+        return GUARD in graph.nodes and self._services.settings.guard.enabled
+
     async def _withholding(self, active: Active) -> Withholding | None:
         """Return what holds the answer back until it is read; None where nothing reads it."""
         services, request = self._services, active.request
-        if GUARD not in active.graph.nodes or not services.settings.guard.enabled:
+        if not self.is_guarded(active.graph):
             return None
         if self._guard is None:
             from groundling.guardrails.guard import Guard
@@ -177,9 +181,9 @@ class Executor:
             self._guard = await services.work(
                 Guard.from_settings, services.settings, services.graphs.model
             )
-        known = None
-        resumed = request.input is None or request.command is not None or active.goes_on
-        if resumed and request.thread_id is not None:
+        known = active.known
+        resumed = request.input is None or request.command is not None
+        if known is None and resumed and request.thread_id is not None:
             state = await active.graph.aget_state(config_of(active))
             known = Known(state.values, waiting=GUARD in state.next)
         return Withholding(self._guard, known)

@@ -73,7 +73,8 @@ class Finisher:
         if cancelled and active.reason == "ending" and request.background:
             active.log.add("error", ENDING)
             active.result = {"__error__": ENDING}
-            return  # its row stays as it is: it goes on when the server is back
+            self._book.later(partial(run_rows.postpone, run_id=run.run_id))
+            return  # it goes on when the server is back
         failure: dict[str, Any] | None = None
         if error is not None:
             note_failure(error, run.run_id)

@@ -1,8 +1,9 @@
 """Runs that a server left behind when it was killed.
 
 A background run goes on: from the latest checkpoint that it wrote, or from its input where it
-wrote none; after `ATTEMPTS` it is given up. A run that somebody listened to is marked: they
-are gone. Threads that were said to be busy stand as their checkpoints do.
+wrote none; one in which a server was killed `ATTEMPTS` times is given up. A run that somebody
+listened to is marked: they are gone. Threads that were said to be busy stand as their
+checkpoints do.
 """
 
 from __future__ import annotations
@@ -72,11 +73,11 @@ async def recover(runs: Runs, services: Services, book: Book) -> None:
     threads: dict[str, Mapping[str, Any] | None] = {}
     for thread in await book.do(thread_rows.busy):
         threads[thread] = None
-    for run, request, attempts in left:
+    for run, request, attempts, kills in left:
         if request is None:
             await _mark(book, run, ENDING)
             threads[run.thread_id] = ENDING
-        elif attempts >= ATTEMPTS:
+        elif kills >= ATTEMPTS:
             await _mark(book, run, _GIVEN_UP)
             threads[run.thread_id] = _GIVEN_UP
         else:
@@ -103,7 +104,7 @@ async def _begin(
 ) -> None:
     """Put a run into its line again."""
     goes_on = False
-    if request.thread_id is not None and attempts:
+    if request.thread_id is not None:
         found = await checkpoints.steps(services.threads, request.thread_id)
         goes_on = bool(found) and found[-1].run == run.run_id
     first = 1 + await book.do(partial(run_rows.last_place, run_id=run.run_id))

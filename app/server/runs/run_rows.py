@@ -40,6 +40,15 @@ def begin(db: sqlite3.Connection, run_id: str, at: str) -> None:
     )
 
 
+def postpone(db: sqlite3.Connection, run_id: str) -> None:
+    """Write down that a run waits for the server to be started again; that is no attempt."""
+    db.execute(
+        "UPDATE runs SET postponed = postponed + (status = 'running'), status = 'pending'"
+        " WHERE run_id = ?",
+        (run_id,),
+    )
+
+
 def end(db: sqlite3.Connection, run_id: str, status: Status, at: str, result: str | None) -> None:
     """Write down how a run ended; what it was begun with is not needed any more.
 
@@ -83,13 +92,20 @@ def of_thread(
     return [_run(row) for row in rows]
 
 
-def unfinished(db: sqlite3.Connection) -> list[tuple[Run, str | None, int]]:
-    """List what a server that was killed has left, the oldest first: run, request, attempts."""
+def unfinished(db: sqlite3.Connection) -> list[tuple[Run, str | None, int, int]]:
+    """List what is left of earlier servers, the oldest first.
+
+    Returns:
+        Run, request, how often it was begun, and how often a server was killed in it.
+    """
     rows = db.execute(
-        f"SELECT {_COLUMNS}, request, attempts FROM runs"
+        f"SELECT {_COLUMNS}, request, attempts, postponed FROM runs"
         " WHERE status IN ('pending', 'running') ORDER BY created_at"
     )
-    return [(_run(row), row["request"], row["attempts"]) for row in rows]
+    return [
+        (_run(row), row["request"], row["attempts"], row["attempts"] - row["postponed"])
+        for row in rows
+    ]
 
 
 def delete(db: sqlite3.Connection, run_id: str) -> None:

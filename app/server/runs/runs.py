@@ -30,13 +30,14 @@ from groundling.server.runs.active import Active
 from groundling.server.runs.admission import Admission, ending
 from groundling.server.runs.assistants import AssistantBook, default_id
 from groundling.server.runs.book import Book, now
-from groundling.server.runs.checking import Graph, check_nodes, check_shape
+from groundling.server.runs.checking import Graph, check_nodes, check_shape, goes_on
 from groundling.server.runs.executor import Executor
 from groundling.server.runs.finishing import Finisher
 from groundling.server.runs.log import Log, place_of
 from groundling.server.runs.recovery import recover, saved
 from groundling.server.runs.request import ACTIVE, Event, Run, RunRequest
 from groundling.server.runs.shown import kwargs_of, shown_metadata
+from groundling.server.runs.thread_rows import ThreadRow
 from groundling.server.runs.threads import ThreadBook
 from groundling.server.runs.withholding import Known
 
@@ -116,7 +117,7 @@ class Runs:
         check_nodes(request, graph)
         thread_id = request.thread_id or str(uuid4())
         if request.thread_id is not None:
-            await self._check_thread(request, graph)
+            await self._check_thread(request)
         run_id = str(request.run_id)
         if run_id in self._active or run_id in self._recent:
             raise Problem(409, f"There is a run {run_id} already.")
@@ -128,11 +129,11 @@ class Runs:
                 hint="Wait for it or cancel it, or choose another multitask_strategy.",
             )
         run = _run_of(request, thread_id)
+        keep = saved(request) if request.background else None
         active = self._enter(request, run, graph)
         if request.multitask in ("interrupt", "rollback"):
             for other in present:
                 other.cancel("rollback" if request.multitask == "rollback" else "interrupt")
-        keep = await self._services.work(saved, request) if request.background else None
         write = partial(run_rows.insert, run=run, request=keep)
         if not request.background:
             self._book.later(write)
@@ -181,39 +182,47 @@ class Runs:
             goes_on: at its latest checkpoint, not with its input.
         """
         graph = await self._executor.graph(request)
-        self._enter(request, run, graph, attempt=attempt, first=first, goes_on=goes_on, always=True)
+        known = None
+        if goes_on and self._executor.is_guarded(graph):
+            known = await checkpoints.known_before(
+                self._services.threads, run.thread_id, run.run_id
+            )
+        active = self._enter(
+            request, run, graph, attempt=attempt, first=first, goes_on=goes_on, always=True
+        )
+        active.known = known
 
-    async def _check_thread(self, request: RunRequest, graph: Graph) -> None:
+    async def _check_thread(self, request: RunRequest) -> None:
         """Make sure that the thread is the person's, and has the state that is asked for."""
         threads, person = self.threads, request.person
         thread = str(request.thread_id)
-        if request.if_not_exists == "create":
-            await threads.ensure(thread, person, {})
-        else:
-            await threads.own(thread, person)
-        if thread in self._lines:
-            return  # what the run before leaves is not known yet
-        if request.checkpoint and not await checkpoints.exists(
-            self._services.threads, thread, request.checkpoint
-        ):
-            id = str(request.checkpoint.get("checkpoint_id"))[:80]
-            raise not_found(f"checkpoint {id} of thread {thread}")
-        command = request.command or {}
-        goes_on = request.input is None and not (command.get("update") or command.get("goto"))
-        if goes_on and not await checkpoints.exists(self._services.threads, thread):
-            raise Problem(422, f"Thread {thread} has no state to go on from: give an input.")
-        if "resume" in command and goes_on and not request.checkpoint:
-            row = await threads.own(thread, person)
-            state = await threads.states.get(row, person)
-            if not state["next"]:
-                raise Problem(
-                    422,
-                    f"Thread {thread} waits for nothing that could be resumed.",
-                    hint="Give it an input.",
-                    param="command",
-                )
+        row = await threads.find(thread, person)
+        if row is None and request.if_not_exists == "reject":
+            raise not_found(f"thread {thread}")
+        if thread not in self._lines:  # else what the run before leaves is not known yet
+            saver = self._services.threads
+            if request.checkpoint and not await checkpoints.exists(
+                saver, thread, request.checkpoint
+            ):
+                id = str(request.checkpoint.get("checkpoint_id"))[:80]
+                raise not_found(f"checkpoint {id} of thread {thread}")
+            if goes_on(request) and not await checkpoints.exists(saver, thread):
+                raise Problem(422, f"Thread {thread} has no state to go on from: give an input.")
+            if row is not None and "resume" in (request.command or {}) and goes_on(request):
+                await self._check_waiting(request, row)
+        await threads.ensure(thread, person, {})  # once more: it may be gone meanwhile
         if thread in threads.leaving:
             raise not_found(f"thread {thread}")
+
+    async def _check_waiting(self, request: RunRequest, row: ThreadRow) -> None:
+        state = await self.threads.states.get(row, request.person, request.checkpoint)
+        if not state["next"]:
+            raise Problem(
+                422,
+                f"Thread {row.thread_id} waits for nothing that could be resumed.",
+                hint="Give it an input.",
+                param="command",
+            )
 
     # Running
 
@@ -320,8 +329,7 @@ class Runs:
         result = await self._book.do(partial(run_rows.result, run_id=str(run_id)))
         if run.status == "error" or run.temporary:
             return result if result is not None else {}
-        thread = await self.threads.get(run.thread_id, person)
-        return thread["values"] or {}
+        return (await self.threads.state(run.thread_id, person))["values"]
 
     # Looking and stopping
 
@@ -425,8 +433,10 @@ class Runs:
 
     def _known(self, thread_id: str) -> Known | None:
         line = self._lines.get(thread_id)
-        hold = line[0].withholding if line else None
-        return None if hold is None else hold.known
+        if not line:
+            return None
+        hold = line[0].withholding
+        return line[0].known if hold is None else hold.known
 
     async def _past_events(self, run: Run, place: int | None) -> AsyncIterator[Event]:
         """Yield the events of a run that is over."""

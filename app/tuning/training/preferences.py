@@ -7,17 +7,17 @@ under a fresh adapter, or a frozen copy of the adapter that is gone on with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from groundling.errors import TuningError
 from groundling.tuning.tokens import Tokens
 from groundling.tuning.training.job import Job
-from groundling.tuning.training.reporting import Report
+from groundling.tuning.training.processes import arguments
 
 
 class _Pairs(DPOTrainer):
@@ -36,7 +36,7 @@ def preference_trainer(
     common: Mapping[str, Any],
     train: Sequence[Tokens],
     heldout: Sequence[Tokens],
-    report: Report,
+    callbacks: Sequence[Any],
 ) -> Any:
     """Return TRL's trainer for pairs (DPO) or labels (KTO).
 
@@ -46,14 +46,14 @@ def preference_trainer(
     recipe = job.recipe
     pairs = recipe.method == "dpo"
     made = {
-        "train_dataset": _dataset(train, pairs=pairs, batch=recipe.batch),
-        "eval_dataset": _dataset(heldout, pairs=pairs, batch=recipe.batch) if heldout else None,
-        "processing_class": _tokenizer(Path(job.base), job.pad),
-        "callbacks": [report],
+        "train_dataset": _dataset(train, pairs=pairs),
+        "eval_dataset": _dataset(heldout, pairs=pairs) if heldout else None,
+        "processing_class": _tokenizer(job.pad),
+        "callbacks": list(callbacks),
     }
     options = {**common, "beta": recipe.beta, "max_length": recipe.context}
     if pairs:
-        return _Pairs(model=model, args=DPOConfig(**options), **made)
+        return _Pairs(model=model, args=arguments(DPOConfig, recipe, options), **made)
     good = sum(bool(each.good) for each in train)
     bad = len(train) - good
     if not good or not bad:
@@ -62,12 +62,17 @@ def preference_trainer(
             "KTO learns from the difference.",
             hint="groundling feedback add RUN --up, and --down",
         )
+    if recipe.batch < 2:
+        raise TuningError(
+            "KTO compares the answers of a batch; batch = 1 has nothing to compare.",
+            hint="In the recipe: batch = 2, or more.",
+        )
     # Eq. 8 of the paper: the rarer kind counts for as much as the other.
     weights = {"desirable_weight": max(1.0, bad / good), "undesirable_weight": max(1.0, good / bad)}
-    return _Labels(model=model, args=KTOConfig(**options, **weights), **made)
+    return _Labels(model=model, args=arguments(KTOConfig, recipe, {**options, **weights}), **made)
 
 
-def _dataset(examples: Sequence[Tokens], *, pairs: bool, batch: int) -> Dataset:
+def _dataset(examples: Sequence[Tokens], *, pairs: bool) -> Dataset:
     if pairs:
         found = [
             {"prompt_ids": one.prompt, "chosen_ids": one.answer, "rejected_ids": one.rejected}
@@ -79,8 +84,8 @@ def _dataset(examples: Sequence[Tokens], *, pairs: bool, batch: int) -> Dataset:
         {
             "prompt_ids": one.prompt,
             "completion_ids": one.answer,
-            # Answers of other questions of the batch, from which the divergence is estimated.
-            "KL_completion_ids": _turned(answers, number, batch),
+            # The answer of another question, from which the divergence is estimated.
+            "KL_completion_ids": answers[number - 1],
             "label": bool(one.good),
         }
         for number, one in enumerate(examples)
@@ -88,17 +93,7 @@ def _dataset(examples: Sequence[Tokens], *, pairs: bool, batch: int) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def _turned(answers: Sequence[list[int]], number: int, batch: int) -> list[int]:
-    start = number - number % batch
-    part = answers[start : start + batch]
-    return part[(number - start - 1) % len(part)]
-
-
-def _tokenizer(base: Path, pad: int) -> Any:
-    """Return what TRL insists on, although every token is there already."""
-    where: dict[str, Any] = {"pretrained_model_name_or_path": str(base)}
-    if base.is_file():
-        where = {"pretrained_model_name_or_path": str(base.parent), "gguf_file": base.name}
-    tokenizer = AutoTokenizer.from_pretrained(**where, local_files_only=True)
-    tokenizer.pad_token_id = pad
-    return tokenizer
+def _tokenizer(pad: int) -> Any:
+    """Return what TRL insists on, although every token is there already: one that pads."""
+    empty = Tokenizer(models.WordLevel({"<pad>": pad}, unk_token="<pad>"))  # noqa: S106
+    return PreTrainedTokenizerFast(tokenizer_object=empty, pad_token="<pad>")  # noqa: S106

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
@@ -14,12 +16,13 @@ from transformers import TrainerCallback
 from groundling.settings import environment
 from groundling.tuning.training.job import Event
 
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _KILO = 1 if sys.platform == "darwin" else 1024
 
 
 def tell(event: Event) -> None:
-    """Write an event; of several processes the first speaks."""
-    if environment().get("RANK", "0") == "0":
+    """Write an event; of several processes the first speaks, and any that fails."""
+    if environment().get("RANK", "0") == "0" or event["event"] == "failed":
         sys.__stdout__.write(json.dumps(event) + "\n")  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
 
@@ -39,8 +42,11 @@ class Report(TrainerCallback):
         self.tokens = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Say that the first update begins."""
+        """Say that the first update begins; what was seen before an interruption counts."""
         self._began = time.monotonic()
+        for logs in state.log_history:
+            if "eval_loss" in logs:
+                self._judge(float(logs["eval_loss"]), control)
         tell({"event": "begun", "step": state.global_step, "steps": state.max_steps})
 
     def on_log(
@@ -81,4 +87,8 @@ class Report(TrainerCallback):
 
 def memory() -> int:
     """Return the largest size of this process so far, in bytes."""
+    # What getrusage tells begins with the size of the process that started this one.
+    status = Path("/proc/self/status")
+    if status.is_file() and (found := _PEAK.search(status.read_text(encoding="ascii"))):
+        return int(found[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KILO

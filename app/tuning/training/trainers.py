@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from groundling.tuning.recipe import CUDA_ONLY, Recipe
 from groundling.tuning.tokens import Tokens
 from groundling.tuning.training.batches import Padded, row
 from groundling.tuning.training.job import Job
+from groundling.tuning.training.processes import (
+    CheckSharding,
+    arguments,
+    fsdp_arguments,
+    processes,
+)
 from groundling.tuning.training.reporting import Report
 
 _OPTIMISERS = {
@@ -36,22 +43,22 @@ def trainer_for(model: Any, job: Job, train: Sequence[Tokens], heldout: Sequence
     """
     recipe = job.recipe
     common = _arguments(recipe, Path(job.folder), bool(heldout), len(train))
-    report = Report(recipe.patience if heldout else 0)
+    callbacks = [CheckSharding(recipe), Report(recipe.patience if heldout else 0)]
     if recipe.method == "sft":
         from groundling.tuning.training.supervised import Supervised
 
         return Supervised(
             model=model,
-            args=TrainingArguments(**common, remove_unused_columns=False),
+            args=arguments(TrainingArguments, recipe, {**common, "remove_unused_columns": False}),
             train_dataset=Dataset.from_list([row(each) for each in train]),
             eval_dataset=Dataset.from_list([row(each) for each in heldout]) if heldout else None,
             data_collator=Padded(job.pad),
             compute_metrics=_accuracy,
-            callbacks=[report],
+            callbacks=callbacks,
         )
     from groundling.tuning.training.preferences import preference_trainer
 
-    return preference_trainer(model, job, common, train, heldout, report)
+    return preference_trainer(model, job, common, train, heldout, callbacks)
 
 
 def _accuracy(predicted: Any) -> dict[str, float]:
@@ -72,8 +79,9 @@ def _arguments(recipe: Recipe, folder: Path, looks: bool, examples: int) -> dict
             "BAdam comes without a licence and is not offered.",
             hint="optimiser = “lomo” or “galore” train all weights with little memory, too.",
         )
-    updates = max(1, examples // (recipe.batch * recipe.accumulate))
-    steps = recipe.steps or max(1, round(recipe.epochs * updates))
+    # As the trainer counts: the last batches of an epoch are an update, too.
+    batches = math.ceil(examples / (recipe.batch * processes()))
+    steps = recipe.steps or math.ceil(recipe.epochs * math.ceil(batches / recipe.accumulate))
     found: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"),
         "per_device_train_batch_size": recipe.batch,
@@ -104,5 +112,5 @@ def _arguments(recipe: Recipe, folder: Path, looks: bool, examples: int) -> dict
     if recipe.optimiser in _LOW_RANK:
         found["optim_target_modules"] = recipe.targets
     if recipe.sharding == "fsdp":
-        found["fsdp"] = "full_shard auto_wrap"
+        found |= fsdp_arguments(recipe)
     return found

@@ -35,12 +35,21 @@ def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
     if base.is_file():
         where = {"pretrained_model_name_or_path": str(base.parent), "gguf_file": base.name}
     try:
-        model = AutoModelForCausalLM.from_pretrained(**where, dtype=dtype, local_files_only=True)
+        model, told = AutoModelForCausalLM.from_pretrained(
+            **where, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
     except (ValueError, KeyError, OSError, NotImplementedError) as error:
         raise TuningError(
             f"The weights of {base.name} cannot be trained: {error}",
             hint=f"Bases that can be: {_READABLE}.",
         ) from error
+    if missing := sorted(told["missing_keys"]):
+        # transformers fills up with random numbers what it has no name for.
+        raise TuningError(
+            f"The weights of {base.name} cannot be trained: transformers finds no "
+            f"{missing[0]} in it, and {len(missing) - 1} more.",
+            hint=f"Bases that can be: {_READABLE}.",
+        )
     _forget_quantisation(model)
     if recipe.weights == "qlora":
         model = _in_four_bits(model, dtype, scratch)

@@ -9,7 +9,9 @@ Killed at any moment, the same command goes on from the last whole checkpoint.
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -22,6 +24,12 @@ from groundling.settings import environment
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.training.job import HELDOUT, RESULT, TRAIN, Job, read_tokens
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_WRITER = re.compile(
+    rf"os error ({'|'.join(map(str, _FULL))})\b|PytorchStreamWriter failed|inline_container"
+)
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
+
 
 def main() -> int:
     """Run the job that the first argument names; return the exit code."""
@@ -31,7 +39,7 @@ def main() -> int:
 
     try:
         began = time.monotonic()
-        told = _train(job)
+        told = train(job)
         tell({"event": "ended", "seconds": round(time.monotonic() - began, 3),
               "memory": memory(), **told})  # type: ignore[typeddict-item]  # fmt: skip
         return 0
@@ -51,20 +59,27 @@ def _prepare_process(recipe: Recipe) -> None:
     variables = environment()
     variables.setdefault("OMP_NUM_THREADS", str(threads))
     variables.setdefault("OMP_WAIT_POLICY", "passive")
+    if "LOCAL_RANK" not in variables:
+        # One process is one device: of several GPUs torchrun gives each process its own.
+        devices = variables.get("CUDA_VISIBLE_DEVICES", "0")
+        variables["CUDA_VISIBLE_DEVICES"] = devices.partition(",")[0]
     variables["HF_HUB_OFFLINE"] = variables["TRANSFORMERS_OFFLINE"] = "1"
     variables["TOKENIZERS_PARALLELISM"] = "false"
     variables["WANDB_MODE"] = variables["WANDB_DISABLED"] = "disabled"
     sys.stdout = sys.stderr  # libraries print; the pipe carries events alone
 
 
-def _train(job: Job) -> dict[str, Any]:
+def train(job: Job) -> dict[str, Any]:
     from groundling.tuning.training.reporting import tell
 
     tell({"event": "loading"})
     import torch
     from transformers import set_seed
 
+    from groundling.tuning.training.processes import check_processes
+
     recipe, folder = job.recipe, Path(job.folder)
+    check_processes(recipe)
     set_seed(recipe.seed)
     train, heldout = list(read_tokens(folder / TRAIN)), list(read_tokens(folder / HELDOUT))
     if recipe.threads:
@@ -112,19 +127,33 @@ def _last_checkpoint(folder: Path) -> Path | None:
     found = sorted(
         (int(each.name.rpartition("-")[2]), each)
         for each in folder.glob("checkpoint-*")
-        if (each / "trainer_state.json").is_file() and each.name.rpartition("-")[2].isdigit()
+        if each.name.rpartition("-")[2].isdigit() and _whole(each / "trainer_state.json")
     )
     return found[-1][1] if found else None
 
 
+def _whole(state: Path) -> bool:
+    try:
+        json.loads(state.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _explained(error: Exception) -> dict[str, str]:
     text = str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, ImportError):
+        return {
+            "reason": f"A package is not installed: {' '.join(text.split())}",
+            "hint": 'pip install "groundling[tune]"; docs/tuning.md lists what some optimisers '
+            "want beside it.",
+        }
+    if _disk_is_full(error):
         return {
             "reason": "The disk is full; the last whole checkpoint is kept.",
             "hint": "Free the disk and run the same command: it goes on from there.",
         }
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "alloc" in text:
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(text):
         return {
             "reason": "There was not enough memory for a batch.",
             "hint": "Set batch = 1, checkpointing = true or a shorter context in the recipe, and "
@@ -134,6 +163,20 @@ def _explained(error: Exception) -> dict[str, str]:
         "reason": f"{type(error).__name__}: {text}",
         "hint": "errors.log in the run's folder shows where.",
     }
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Tell whether that, or what led to it, is a file that could not be written to its end.
+
+    safetensors says so in a text; torch says that its writer failed, whose reason it loses.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if _WRITER.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.langgraph import probe
 from tests.server.langgraph.compare import MISSING, differences, unmeant, unused
 from tests.server.langgraph.contract import Recording, recorded, recorded_sync
 
@@ -36,3 +37,10 @@ async def test_the_synchronous_client(url: str, reference: Recording):
 def test_each_step_was_asked_of_both(reference: Recording):
     assert len(reference) > 100
     assert MISSING not in reference.values()
+
+
+def test_the_recording_is_of_this_probe(reference: Recording):
+    """A change of the probe that nobody has recorded would compare two different graphs."""
+    nodes = {node["id"] for node in reference["assistants graph"]["nodes"]}
+    assert nodes == {"__start__", *probe.build().builder.nodes, "__end__"}
+    assert asyncio.iscoroutinefunction(probe.speak)

@@ -87,6 +87,7 @@ def page(
         service_workers="block",
     )
     context.set_default_timeout(15_000)
+    _path(request, "failed").unlink(missing_ok=True)
     watch.over(context)
     page = context.new_page()
     yield page

@@ -86,7 +86,9 @@ def test_a_name_that_is_impossible_is_said_to_be_so(page: Page, site: Site, watc
     expect(page.get_by_role("button", name="New knowledge base")).to_be_focused()
 
 
-def test_files_are_dropped_and_what_cannot_be_read_is_told(page: Page, site: Site, snap: Snap) -> None:
+def test_files_are_dropped_and_what_cannot_be_read_is_told(
+    page: Page, site: Site, snap: Snap
+) -> None:
     site.api("POST", "/api/knowledge", json={"name": "handbook"})
     page.goto("/#/documents/handbook")
     zone = page.get_by_role("region", name="Add documents")

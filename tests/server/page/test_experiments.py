@@ -20,7 +20,7 @@ from groundling.home import Home
 from tests.server.page.conftest import Snap
 from tests.server.page.harness import LOOKS, PacedChat, Site, Watch, live
 
-SCRIPT = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+SCRIPT = "<img src=x onerror=alert()><script>alert()</script>"  # no digit may be right
 
 
 def right_from(first: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -28,7 +28,7 @@ def right_from(first: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def target(inputs: dict[str, Any]) -> dict[str, Any]:
         number = int(inputs["question"].split()[0])
-        return {"answer": str(number + 1) if number >= first else f"{SCRIPT} {number}"}
+        return {"answer": str(number + 1) if number >= first else SCRIPT}
 
     return target
 
@@ -70,9 +70,7 @@ def id_of(site: Site, name: str) -> str:
     return next(each["id"] for each in found if each["name"] == name)
 
 
-def test_two_are_chosen_and_compared_with_the_keyboard(
-    page: Page, site: Site, snap: Snap
-) -> None:
+def test_two_are_chosen_and_compared_with_the_keyboard(page: Page, site: Site, snap: Snap) -> None:
     page.goto("/#/experiments")
     compare = page.get_by_role("button", name="Compare")
     expect(compare).to_be_disabled()
@@ -81,7 +79,7 @@ def test_two_are_chosen_and_compared_with_the_keyboard(
     snap("list")
     compare.press("Enter")
     expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
-    names = page.locator(".ex-names")
+    names = page.locator(".ec-names")
     expect(names).to_have_text("A before B after")
 
 

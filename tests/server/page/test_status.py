@@ -10,6 +10,13 @@ from playwright.sync_api import Page, expect
 from tests.server.page.conftest import Snap
 from tests.server.page.harness import LOOKS, Site, Watch
 
+_OVERLAPS = """(svg) => {
+    const boxes = [...svg.querySelectorAll("rect")].map((box) => box.getBoundingClientRect());
+    const meet = (a, b) =>
+        a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    return boxes.filter((a, n) => boxes.slice(n + 1).some((b) => meet(a, b))).length;
+}"""
+
 
 @pytest.mark.parametrize("look", LOOKS, indirect=True, ids=str)
 def test_it_shows_the_machine_the_queue_and_a_graph(
@@ -34,13 +41,7 @@ def test_each_graph_is_drawn_with_all_its_steps(page: Page, site: Site) -> None:
         page.get_by_role("button", name=graph["name"], exact=True).press("Enter")
         drawn = page.get_by_role("img", name=f"The steps of {graph['name']}")
         expect(drawn.locator("rect")).to_have_count(len(graph["nodes"]))
-        overlaps = drawn.evaluate(
-            """(svg) => {
-                const boxes = [...svg.querySelectorAll("rect")].map((box) => box.getBoundingClientRect());
-                return boxes.filter((a, n) => boxes.slice(n + 1).some((b) =>
-                    a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
-            }"""
-        )
+        overlaps = drawn.evaluate(_OVERLAPS)
         assert overlaps == 0, graph["name"]
         expect(drawn.locator(".sg-line")).to_have_count(len(graph["edges"]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -12,13 +13,15 @@ from uuid import UUID
 import pytest
 from langchain_core.language_models import BaseChatModel
 
+from groundling.graphs import registry
 from groundling.home import Home
 from groundling.server.metrics import Metrics
 from groundling.server.people.people import People
 from groundling.server.person import Person, Role
-from groundling.server.runs.request import Event, Run
+from groundling.server.runs.request import Event, Run, RunRequest
 from groundling.server.services import Services
 from tests.scripted import ScriptedChat
+from tests.server.runs import slow
 
 ANN = Person("ann", Role.MEMBER, "key")
 BOB = Person("bob", Role.MEMBER, "key")
@@ -67,3 +70,23 @@ async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def slow_graph(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the registry know a graph whose pace a test sets."""
+    monkeypatch.setitem(registry.GRAPHS, "slow", "Counts.")
+    monkeypatch.setitem(sys.modules, "groundling.graphs.slow", slow)
+    yield
+    slow.began.clear()
+    slow.gates.clear()
+
+
+def counting(person: Person, name: str = "a", thread: str | None = "t", **more: Any) -> RunRequest:
+    """Ask for a run of the slow graph."""
+    options = {
+        field: more.pop(field) for field in list(more) if field in RunRequest.__dataclass_fields__
+    }
+    given: dict[str, Any] = {"if_not_exists": "create", "durability": "async", **options}
+    given.setdefault("input", {"name": name, **more})
+    return RunRequest(person, "slow", thread_id=thread, **given)

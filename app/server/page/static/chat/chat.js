@@ -46,8 +46,8 @@ export class Chat {
   async load() {
     try {
       const thread = await client.getThread(this.thread);
-      const { knowledge, graph, graph_id: id } = thread.metadata ?? {};
-      this.#set({ knowledge: knowledge ?? null, graph: id ?? graph ?? null });
+      const { knowledge, graph_id: graph } = thread.metadata ?? {};
+      this.#set({ knowledge: knowledge ?? null, graph: graph ?? null });
       await this.#reload();
       if (thread.status === "busy" && !this.state.get().live) await this.#rejoin();
     } catch (error) {

@@ -5,7 +5,15 @@ const MODES = ["messages-tuple", "updates", "custom"];
 const STATES = 80; // of a thread that are read for its turns and branches
 const at = (thread, rest = "") => `/threads/${encodeURIComponent(thread)}${rest}`;
 
-export const createThread = (metadata) => api.post("/threads", { metadata });
+
+// A thread with an empty state to begin from: without it, the first question could not be asked
+// in another way later and stay in its thread.
+export async function createThread(metadata) {
+  const { thread_id: thread } = await api.post("/threads", { metadata });
+  await api.post(at(thread, "/state"), { values: null, as_node: "__end__" });
+  return thread;
+}
+
 export const getThread = (thread) => api.get(at(thread));
 export const renameThread = (thread, title) => api.patch(at(thread), { metadata: { title } });
 export const deleteThread = (thread) => api.delete(at(thread));

@@ -38,10 +38,10 @@ function useBases() {
 async function begin(question, chosen) {
   try {
     const { graph, knowledge } = chosen;
-    const thread = await client.createThread({ graph, ...(READS.includes(graph) && knowledge ? { knowledge } : {}) });
-    const chat = chatOf(thread.thread_id);
+    const thread = await client.createThread({ graph_id: graph, ...(READS.includes(graph) && knowledge ? { knowledge } : {}) });
+    const chat = chatOf(thread);
     chat.state.set({ ...chat.state.get(), loading: false, graph, knowledge });
-    go(`chat/${thread.thread_id}`);
+    go(`chat/${thread}`);
     const sent = chat.send(question, chosen);
     changed();
     await sent;

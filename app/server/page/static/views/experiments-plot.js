@@ -61,9 +61,9 @@ export function Differences({ rows, label, relative = false }) {
   const reach = Math.max(1e-6, ...rows.flatMap((row) => [row.at, row.low ?? 0, row.high ?? 0].map(Math.abs)));
   const width = step(reach, 2);
   const edge = Math.ceil(reach / width - 1e-9) * width;
-  const signed = (value) => (relative ? `${value > 0 ? "+" : ""}${percent(value, 1)}` : number(value, true));
+  const signed = (value) => (relative ? `${value > 0 ? "+" : ""}${percent(value, 1)}`.replace("-", "−") : number(value, true));
   return html`<div class="dw" role="group" aria-label=${label}>
-    <ul>${rows.map((row) => html`<${Row} key=${row.key} row=${row} low=${-edge} high=${edge} zero=${0} write=${signed} />`)}</ul>
+    <ul>${rows.map((row) => html`<${Row} key=${row.key} row=${{ ...row, tone: row.tone ?? "even" }} low=${-edge} high=${edge} zero=${0} write=${signed} />`)}</ul>
     <${Axis} low=${-edge} high=${edge} write=${(value) => (relative ? percent(value, 1) : +value.toFixed(6))} />
   </div>`;
 }

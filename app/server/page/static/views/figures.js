@@ -77,7 +77,7 @@ export const ago = (value, now = Date.now()) => {
   for (const [name, length] of AGES) {
     if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), name);
   }
-  return relative.format(Math.round(seconds / 60) || 0, "minute");
+  return relative.format(0, "second");
 };
 
 // A round distance between about `marks` marks on an axis.

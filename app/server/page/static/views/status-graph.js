@@ -30,7 +30,8 @@ function backward(nodes, edges) {
 
 export function layout({ nodes, edges }) {
   const known = new Set(nodes.map((node) => node.id));
-  const real = edges.filter((edge) => known.has(edge.from) && known.has(edge.to));
+  const real = edges.filter((edge) => known.has(edge.source) && known.has(edge.target))
+    .map((edge) => ({ ...edge, from: edge.source, to: edge.target }));
   const back = backward(nodes, real);
   const down = real.filter((edge) => !back.has(edge));
   const layer = new Map(nodes.map((node) => [node.id, 0]));

@@ -1,0 +1,82 @@
+"""Whole GGUF models of random weights, small enough to be trained in a second or two.
+
+Tokens and template are SmolLM2's, so that everything but the size is as in a real file.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from groundling.tuning.example import Example, Turn
+
+LAYERS, WIDTH, FORWARD, HEADS, HEADS_KV = 3, 64, 128, 4, 2
+_KEPT = ("tokenizer.", "general.name")
+
+
+def tiny_model(file: Path, tokens_of: Path, architecture: str = "llama") -> Path:
+    """Write a model of random weights, F16.
+
+    Args:
+        tokens_of: the GGUF file whose tokens and template it has.
+        architecture: llama or qwen2; the latter has biases, and turns no heads.
+    """
+    source = gguf.GGUFReader(tokens_of)
+    writer = gguf.GGUFWriter(file, architecture)
+    for field in source.fields.values():
+        if field.name.startswith(_KEPT):
+            kind, *inner = field.types
+            writer.add_key_value(
+                field.name, field.contents(), kind, sub_type=inner[-1] if inner else None
+            )
+    writer.add_block_count(LAYERS)
+    writer.add_context_length(512)
+    writer.add_embedding_length(WIDTH)
+    writer.add_feed_forward_length(FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS_KV)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    vocabulary = len(source.fields["tokenizer.ggml.tokens"].data)
+    writer.add_vocab_size(vocabulary)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    random = np.random.default_rng(0)
+
+    def matrix(name: str, outer: int, inner: int, scale: float) -> None:
+        numbers = random.normal(0, scale, (outer, inner))
+        writer.add_tensor(f"{name}.weight", numbers.astype(np.float16))
+
+    def vector(name: str, length: int, mean: float) -> None:
+        writer.add_tensor(name, (mean + random.normal(0, 0.1, length)).astype(np.float32))
+
+    matrix("token_embd", vocabulary, WIDTH, 0.3)
+    vector("output_norm.weight", WIDTH, 1.0)
+    narrow = WIDTH // HEADS * HEADS_KV
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        for part, outer, inner in (
+            ("attn_q", WIDTH, WIDTH), ("attn_k", narrow, WIDTH), ("attn_v", narrow, WIDTH),
+            ("attn_output", WIDTH, WIDTH), ("ffn_gate", FORWARD, WIDTH),
+            ("ffn_up", FORWARD, WIDTH), ("ffn_down", WIDTH, FORWARD),
+        ):  # fmt: skip
+            matrix(f"{block}.{part}", outer, inner, 0.15)
+            if architecture == "qwen2" and part in ("attn_q", "attn_k", "attn_v"):
+                vector(f"{block}.{part}.bias", outer, 0.0)
+        vector(f"{block}.attn_norm.weight", WIDTH, 1.0)
+        vector(f"{block}.ffn_norm.weight", WIDTH, 1.0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def chats(count: int, *, answer: str = "It is number {}.", **more: Any) -> list[Example]:
+    """Return questions with answers that can be learnt by heart."""
+    return [
+        Example((Turn("user", f"Which number has the house of stone {number}?"),),
+                answer.format(number), group=str(number), **more)
+        for number in range(count)
+    ]  # fmt: skip
