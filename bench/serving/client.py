@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import orjson
 
+_PIECE = b'"AIMessageChunk"'
+
 
 @dataclass
 class Stream:
@@ -32,6 +34,14 @@ class Stream:
             if name in names:
                 return when - self.started
         raise RuntimeError(f"No event {names} came: {[name for name, _, _ in self.events]}")
+
+    @property
+    def token(self) -> float:
+        """Seconds until the model's first piece; a question is a message, too."""
+        for name, data, when in self.events:
+            if name == "messages" and _PIECE in data:
+                return when - self.started
+        raise RuntimeError("The model said nothing.")
 
     @property
     def wall(self) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,18 +100,20 @@ def langgraph_dev() -> Iterator[Process | None]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="groundling-bench-") as folder:
         command = [
-            str(program), "dev", "--config", str(_ROOT / "bench/serving/dev/langgraph.json"),
+            str(program), "dev", "--config", "langgraph.json",
             "--host", "127.0.0.1", "--port", str(port),
             "--no-browser", "--no-reload", "--n-jobs-per-worker", "64",
         ]  # fmt: skip
+        # It finds the graph from where it runs, and leaves its own files there.
+        shutil.copytree(_ROOT / "bench/serving/dev", folder, dirs_exist_ok=True)
         log = Path(folder) / "server.log"
         more = {
             "GROUNDLING_HOME": folder,
-            "PYTHONPATH": str(_ROOT),
+            "PYTHONPATH": os.pathsep.join([str(_ROOT), *sys.path[1:]]),
             "LANGGRAPH_CLI_NO_ANALYTICS": "1",
             "LANGSMITH_TRACING": "false",
         }
-        with log.open("wb") as errors, _child(command, errors, more) as child:
+        with log.open("wb") as errors, _child(command, errors, folder, more) as child:
             address = f"http://127.0.0.1:{port}"
             _wait(f"{address}/ok", child, log)
             yield Process(address, child.pid)
@@ -118,11 +121,14 @@ def langgraph_dev() -> Iterator[Process | None]:
 
 @contextmanager
 def _child(
-    command: list[str], stderr: IO[bytes], more: Mapping[str, str] | None = None
+    command: list[str],
+    stderr: IO[bytes],
+    folder: str | Path = _ROOT,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, **(more or {})}
     child = subprocess.Popen(
-        command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr
     )
     try:
         yield child

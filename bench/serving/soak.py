@@ -141,7 +141,7 @@ async def _chat(session: aiohttp.ClientSession, n: int, ends: float, book: Book)
                 continue
             book.counts["answered"] += 1
             book.answers[thread].append(last["answer"])
-            book.waits.append((answer.first("messages"), answer.wall))
+            book.waits.append((answer.token, answer.wall))
 
 
 async def _leave(session: aiohttp.ClientSession, path: str, body: object) -> None:

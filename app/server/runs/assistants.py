@@ -242,8 +242,8 @@ class AssistantBook:
         changed = await self._book.do(
             lambda db: (
                 db.execute(
-                    "UPDATE assistants SET version = ?1, updated_at = ?2 WHERE assistant_id = ?3 AND"
-                    " EXISTS (SELECT 1 FROM assistant_versions"
+                    "UPDATE assistants SET version = ?1, updated_at = ?2"
+                    " WHERE assistant_id = ?3 AND EXISTS (SELECT 1 FROM assistant_versions"
                     " WHERE assistant_id = ?3 AND version = ?1)",
                     (version, now(), id),
                 ).rowcount

@@ -26,7 +26,8 @@ def m001(db: sqlite3.Connection) -> None:
             assistant_id TEXT NOT NULL, graph TEXT NOT NULL, status TEXT NOT NULL,
             created_at TEXT NOT NULL, updated_at TEXT NOT NULL, metadata TEXT NOT NULL,
             kwargs TEXT NOT NULL, multitask_strategy TEXT NOT NULL,
-            attempts INTEGER NOT NULL DEFAULT 0, postponed INTEGER NOT NULL DEFAULT 0, request TEXT, result TEXT) WITHOUT ROWID""",
+            attempts INTEGER NOT NULL DEFAULT 0,
+            postponed INTEGER NOT NULL DEFAULT 0, request TEXT, result TEXT) WITHOUT ROWID""",
         "CREATE INDEX runs_of ON runs (thread_id, created_at)",
         "CREATE INDEX runs_by_status ON runs (status)",
         """CREATE TABLE events (

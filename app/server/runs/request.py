@@ -78,7 +78,7 @@ class RunRequest:
     config: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    wishes: Wishes = Wishes()
+    wishes: Wishes = field(default_factory=Wishes)
     stream_mode: tuple[str, ...] = ("values",)
     subgraphs: bool = False
     interrupt_before: Nodes = ()

@@ -32,6 +32,7 @@ enabled = false
 [guard]
 enabled = false
 [tools]
+enabled = ["calculator", "ask_person"]
 approve = ["compute", "write", "network"]
 """
 CALL = '{"calls": [{"expression": "12 * 7"}]}'
@@ -427,8 +428,8 @@ def test_nothing_in_answers_titles_tools_and_citations_executes(
     model.enqueue(json.dumps({"calls": [{"expression": SCRIPT}]}))
     page.get_by_role("combobox", name="Way of answering").select_option("toolbox")
     ask(page, "Calculate")
-    model.enqueue_choice("none", "none", "none")
-    model.enqueue(SCRIPT, SCRIPT)
+    model.enqueue_choice("none")
+    model.enqueue(SCRIPT)
     page.get_by_role("button", name="Allow").click()
     answered(page, "<script>alert(2)</script>").locator(".step summary").first.click()
     snap("tool")

@@ -29,13 +29,13 @@ Open = Callable[..., AbstractAsyncContextManager[Services]]
 
 
 @asynccontextmanager
-async def opened(model: BaseChatModel | None, **flags: Any) -> AsyncIterator[Services]:
+async def opened(scripted: BaseChatModel | None, /, **flags: Any) -> AsyncIterator[Services]:
     """Open the services of the test's home folder."""
     flags["server"] = {"grace": 0.2, **flags.get("server", {})}
     with Home(**flags) as home:
         people = People.open(home.settings)
         try:
-            async with Services.open(home, people, Metrics(), model) as services:
+            async with Services.open(home, people, Metrics(), scripted) as services:
                 yield services
         finally:
             people.close()

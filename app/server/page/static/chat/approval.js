@@ -91,6 +91,7 @@ function Question({ text, answer, busy, t }) {
 export function Waits({ turn, resume, busy, t }) {
   const [given, setGiven] = useState({});
   const { interrupts } = turn;
+  useEffect(() => setGiven({}), [interrupts]); // an answer that was not understood is asked for again
   if (!interrupts?.length) return null;
   const answer = (interrupt) => (value) => {
     const next = { ...given, [interrupt.id]: value };

@@ -114,16 +114,24 @@ export class Chat {
   }
 
   // Answer what a turn waits for.
-  async resume(turn, value) {
+  async resume(asked, value) {
+    await this.following; // it has asked, but may not have ended yet
+    const { turns, leaf } = this.state.get();
+    const turn = turns.get(asked.id) ?? turns.get(leaf) ?? asked;
     const graph = turn.graph ?? this.state.get().graph;
-    this.again = () => this.resume(turn, value);
+    this.again = () => this.resume(asked, value);
     this.#begin({ ...turn, id: "live", status: "live", interrupts: [], graph, draft: CHECKED.includes(graph) });
     await this.#follow((signal) => client.stream(this.thread,
-      { graph, command: { resume: value }, knowledge: turn.knowledge, checkpoint: turn.id === "live" ? null : turn.id }, signal));
+      { graph, command: { resume: value }, knowledge: turn.knowledge, checkpoint: turn.id }, signal));
+  }
+
+  #follow(open) {
+    this.following = this.#read(open);
+    return this.following;
   }
 
   // Read a run to its end, joining it again where the connection breaks.
-  async #follow(open) {
+  async #read(open) {
     const { signal } = this.stop;
     let last = null;
     let tries = 0;

@@ -7,9 +7,10 @@ const at = (thread, rest = "") => `/threads/${encodeURIComponent(thread)}${rest}
 
 
 // A thread with an empty state to begin from: without it, the first question could not be asked
-// in another way later and stay in its thread.
+// in another way later and stay in its thread. It is written as if by the smallest graph, which
+// needs no documents; the first run tells which graph the thread is of.
 export async function createThread(metadata) {
-  const { thread_id: thread } = await api.post("/threads", { metadata });
+  const { thread_id: thread } = await api.post("/threads", { metadata: { ...metadata, graph_id: "ask" } });
   await api.post(at(thread, "/state"), { values: null, as_node: "__end__" });
   return thread;
 }

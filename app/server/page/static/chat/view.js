@@ -38,7 +38,7 @@ function useBases() {
 async function begin(question, chosen) {
   try {
     const { graph, knowledge } = chosen;
-    const thread = await client.createThread({ graph_id: graph, ...(READS.includes(graph) && knowledge ? { knowledge } : {}) });
+    const thread = await client.createThread(READS.includes(graph) && knowledge ? { knowledge } : {});
     const chat = chatOf(thread);
     chat.state.set({ ...chat.state.get(), loading: false, graph, knowledge });
     go(`chat/${thread}`);
