@@ -127,9 +127,9 @@ def _child(
     more: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, **(more or {})}
-    child = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=stderr
-    )
+    # Nobody reads on what a server prints after its address; LangGraph's prints its log there.
+    stdout = subprocess.PIPE if more is None else stderr
+    child = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout, stderr=stderr)
     try:
         yield child
     finally:
@@ -139,8 +139,8 @@ def _child(
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-        assert child.stdout is not None
-        child.stdout.close()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def _wait(url: str, child: subprocess.Popen[bytes], log: Path) -> None:

@@ -9,7 +9,7 @@ export default {
     noModel: "There is no model yet.", failed: "The model could not be loaded.", ending: "The server is ending.",
     viewFailed: "This view could not be loaded.", again: "Try again",
     loginTitle: "Who are you?", loginAbout: "This Groundling is shared. Log in with the key that its admin gave you.", key: "Key", logIn: "Log in", loginBusy: "Logging in …",
-    loginHint: "The key begins with gl_. An admin makes one with: groundling user key NAME",
+    loginHint: "The key begins with gl_. An admin makes one with: groundling user key add NAME",
     local: "This machine",
   },
   ko: {
@@ -21,7 +21,7 @@ export default {
     noModel: "아직 모델이 없습니다.", failed: "모델을 불러오지 못했습니다.", ending: "서버가 종료되고 있습니다.",
     viewFailed: "이 화면을 불러오지 못했습니다.", again: "다시 시도",
     loginTitle: "누구신가요?", loginAbout: "여러 사람이 함께 쓰는 Groundling입니다. 관리자에게 받은 키로 로그인해 주세요.", key: "키", logIn: "로그인", loginBusy: "로그인하고 있습니다…",
-    loginHint: "키는 gl_로 시작합니다. 관리자가 다음 명령으로 만듭니다: groundling user key 이름",
+    loginHint: "키는 gl_로 시작합니다. 관리자가 다음 명령으로 만듭니다: groundling user key add 이름",
     local: "이 컴퓨터",
   },
 };

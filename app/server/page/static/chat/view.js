@@ -7,7 +7,7 @@ import { useT } from "../lib/i18n.js";
 import { go } from "../lib/router.js";
 import { kept, store, useStore } from "../lib/store.js";
 import * as client from "./client.js";
-import { READS, changed, changes, chatOf } from "./chat.js";
+import { READS, changed, chatOf } from "./chat.js";
 import { Choices, Composer, GRAPHS } from "./composer.js";
 import { DocumentPanel } from "./document.js";
 import { Turn } from "./turn.js";
@@ -21,22 +21,26 @@ const choose = (change) => {
   for (const [name, value] of Object.entries(change)) kept.set(name, value);
 };
 
+let known = Promise.resolve(); // until it is known which there are, none can be asked from
+
 // The knowledge bases; the one that was chosen is kept while there is such a one.
 function useBases() {
-  const [bases, setBases] = useState(null);
+  const [found, setFound] = useState(null);
   useEffect(() => {
-    api.get("/api/knowledge").then(({ knowledge }) => {
+    known = api.get("/api/knowledge").then(({ knowledge }) => {
       const usable = knowledge.filter((base) => !base.error);
       const fits = usable.some((base) => base.id === choice.get().knowledge);
       if (!fits) choice.set({ ...choice.get(), knowledge: (usable.find((base) => base.documents > 0) ?? usable[0])?.id ?? null });
-      setBases(usable);
-    }, () => setBases([]));
+      setFound(usable);
+    }, () => setFound([]));
   }, []);
-  return bases;
+  return found;
 }
 
-async function begin(question, chosen) {
+async function begin(question, wanted) {
   try {
+    await known;
+    const chosen = { graph: wanted.graph, knowledge: wanted.knowledge ?? choice.get().knowledge };
     const { graph, knowledge } = chosen;
     const thread = await client.createThread(READS.includes(graph) && knowledge ? { knowledge } : {});
     const chat = chatOf(thread);
@@ -123,7 +127,7 @@ function Conversation({ id, bases, cite, t }) {
   else if (said.current && last?.answer) said.current = `${last.verdict ? `${t(`verdict.${last.verdict}`)}. ` : ""}${last.answer.slice(0, 1000)}`;
   const end = useEnd(`${id}-${path.length}`, state);
   const halt = () => chat.halt().catch((error) => toast(error.message, "bad"));
-  const send = (question, options = {}) => chat.send(question, { ...choice.get(), ...options });
+  const send = async (question, options = {}) => { await known; await chat.send(question, { ...choice.get(), ...options }); };
   // A first turn whose beginning is not kept cannot be had again in its place.
   const from = (turn, question) => (turn.parent || turn.base ? send(question, { after: turn.parent, base: turn.base }) : begin(question, choice.get()));
   const does = {
