@@ -10,6 +10,7 @@ import pytest
 
 from groundling.graphs import registry
 from groundling.home import Home
+from groundling.models.engines import close_engines
 from tests.scripted import ScriptedChat
 from tests.server.live import serving
 
@@ -27,6 +28,7 @@ def test_the_state_of_the_server_is_told(client: httpx.Client) -> None:
 
 @pytest.mark.model
 def test_an_installed_model_is_described(home_with_models: Path) -> None:
+    close_engines()  # of tests before: what is loaded is the whole process's
     flags: dict[str, Any] = {"model": {"name": "smollm2-135m", "measure": False}}
     with (
         Home(home_with_models, **flags) as opened,
