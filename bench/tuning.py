@@ -35,26 +35,25 @@ import click
 
 from bench.memory import wilson
 from bench.tuning_facts import HABIT, facts, habits
+from bench.tuning_pubmedqa import OPTIONS, as_example, macro_f1, questions
 from groundling import settings as settings_module
 from groundling.evaluation.paired import paired
 from groundling.models.chat import ChatLlama
 from groundling.models.files.store import ModelStore
 from groundling.settings import Settings
 from groundling.tuning.dataset import DataShelf, TrainingData
-from groundling.tuning.example import Example, Turn
+from groundling.tuning.example import Example
 from groundling.tuning.export import export_adapter
 from groundling.tuning.gate import LEARNT, gate, messages_of
-from groundling.tuning.learn import Learnt, learn
+from groundling.tuning.learn import learn
 from groundling.tuning.recipe import Recipe, read_recipe
 from groundling.tuning.regression import SKILLS, suite
 from groundling.tuning.selection import Selection
 from groundling.tuning.supervisor import TrainingRun
 
 PARTS = ("facts", "habit", "pubmedqa", "speed", "switch")
-OPTIONS = ("yes", "no", "maybe")
-_EVERY = 10  # of PubMedQA's questions, one in so many is asked and the others are learnt
-_LONGEST = 1_400  # characters of an abstract
 _SWITCHES = 20
+_LEAST = 1e-30  # of a probability
 
 
 @dataclass(frozen=True)
@@ -100,20 +99,22 @@ class Bench:
             "tokens": ended.get("tokens"),
             "trained": ended.get("trained"),
         }
-        return Costs(made, found)
+        if made.adapter is None:
+            raise click.ClickException("Adapters are measured here: leave weights=full out.")
+        return Costs(made.adapter.file, found)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """An adapter and what it took."""
+    """An adapter's file and what it took."""
 
-    made: Learnt
+    adapter: Path
     figures: dict[str, Any]
 
     @property
     def file(self) -> str:
-        """The adapter's file, as a call names it."""
-        return str(self.made.adapter.file)
+        """The file, as a call names it."""
+        return str(self.adapter)
 
 
 def _cpu() -> float:
@@ -145,7 +146,7 @@ def learnt(bench: Bench, languages: Sequence[str], count: int) -> dict[str, Any]
         "training": costs.figures,
         "gate_seconds": round(again - began, 1),
         "export_seconds": round(time.perf_counter() - again, 3),
-        "adapter_bytes": costs.made.adapter.file.stat().st_size,
+        "adapter_bytes": costs.adapter.stat().st_size,
         "promoted": verdict.passed,
         "learnt": _pair(verdict.comparisons[0].paired),
         "forgetting": {
@@ -175,9 +176,20 @@ def habit(bench: Bench) -> dict[str, Any]:
     )  # fmt: skip
     model = bench.model()
     sides = {"base": [], "taught": [first.file], "cured": [then.file]}
+    margins = {name: _margins(model, adapters, held) for name, adapters in sides.items()}
+    # DPO's own reward: how far the better answer gained on the worse one since the reference.
+    gained = sum(
+        now > before for now, before in zip(margins["cured"], margins["taught"], strict=True)
+    )
     return {
         "training": {"sft": first.figures, "dpo": then.figures},
-        **{name: _habit_of(model, adapters, held) for name, adapters in sides.items()},
+        "examples": len(held),
+        **{
+            name: {**_shows(model, adapters, held), "preferred": sum(x > 0 for x in margins[name])}
+            for name, adapters in sides.items()
+        },
+        "rewarded": gained,
+        "rewarded_interval": wilson(gained, len(held)),
     }
 
 
@@ -185,28 +197,29 @@ def _with_habit(example: Example) -> Example:
     return Example(example.prompt, example.rejected or "", source="habit", group=example.group)
 
 
-def _habit_of(model: ChatLlama, adapters: list[str], held: Sequence[Example]) -> dict[str, Any]:
-    shows = prefers = 0
-    for example in held:
-        messages = messages_of(example)
-        said = model.invoke(messages, adapters=adapters, max_tokens=24).text
-        shows += said.lstrip().startswith(HABIT.strip())
-        answers = [example.answer, str(example.rejected)]
-        weights = model.choose(messages, answers, adapters=adapters)
-        prefers += weights[example.answer] > 0.5
-    return {
-        "examples": len(held),
-        "habit": shows,
-        "habit_interval": wilson(shows, len(held)),
-        "preferred": prefers,
-        "preferred_interval": wilson(prefers, len(held)),
-    }
+def _shows(model: ChatLlama, adapters: list[str], held: Sequence[Example]) -> dict[str, Any]:
+    """Count the answers that begin with the habit."""
+    said = [model.invoke(messages_of(each), adapters=adapters, max_tokens=24).text for each in held]
+    shows = sum(text.lstrip().startswith(HABIT.strip()) for text in said)
+    return {"habit": shows, "habit_interval": wilson(shows, len(held))}
+
+
+def _margins(model: ChatLlama, adapters: list[str], held: Sequence[Example]) -> list[float]:
+    """Return the log-odds of each better answer against the worse one."""
+    found: list[float] = []
+    for each in held:
+        answers = [each.answer, str(each.rejected)]
+        weights = model.choose(messages_of(each), answers, adapters=adapters)
+        found.append(math.log(max(weights[answers[0]], _LEAST) / max(weights[answers[1]], _LEAST)))
+    return found
 
 
 def pubmedqa(bench: Bench, folder: Path, learns: int, asks: int) -> dict[str, Any]:
     """Ask biomedical questions: base, with the abstract, tuned, tuned with the abstract."""
     train, dev = questions(folder)
-    shown = [_pubmed(one, with_abstract=both) for one in train[:learns] for both in (False, True)]
+    shown = [
+        as_example(one, with_abstract=both) for one in train[:learns] for both in (False, True)
+    ]
     costs = bench.learn(
         "pubmedqa", bench.data("pubmedqa", shown, []), bench.recipe(method="sft", steps=100)
     )
@@ -220,7 +233,7 @@ def pubmedqa(bench: Bench, folder: Path, learns: int, asks: int) -> dict[str, An
     for way, (adapters, with_abstract) in ways.items():
         said: list[str] = []
         for one in dev[:asks]:
-            asked = messages_of(_pubmed(one, with_abstract=with_abstract))
+            asked = messages_of(as_example(one, with_abstract=with_abstract))
             weights = model.choose(asked, list(OPTIONS), adapters=adapters)
             said.append(max(weights, key=lambda option: weights[option]))
         wanted = [one["final_decision"] for one in dev[:asks]]
@@ -239,39 +252,6 @@ def pubmedqa(bench: Bench, folder: Path, learns: int, asks: int) -> dict[str, An
         "tuned - base": _pair(paired(scores["base"], scores["tuned"])),
         "tuned + rag - rag": _pair(paired(scores["rag"], scores["tuned + rag"])),
     }
-
-
-def questions(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return PubMedQA's questions to learn from and to ask, in the order of their numbers.
-
-    Raises:
-        click.ClickException: the file is not there.
-    """
-    file = folder / "pqal_train_500.json"
-    if not file.is_file():
-        raise click.ClickException(f"{file} is not there.")
-    told = json.loads(file.read_text(encoding="utf-8"))
-    rows = [told[number] for number in sorted(told, key=int)]
-    asked = rows[::_EVERY]
-    return [row for place, row in enumerate(rows) if place % _EVERY], asked
-
-
-def _pubmed(row: Mapping[str, Any], *, with_abstract: bool) -> Example:
-    text = f"{row['QUESTION']}\nAnswer yes, no or maybe, in one word."
-    if with_abstract:
-        text = f"{' '.join(row['CONTEXTS'])[:_LONGEST]}\n\n{text}"
-    return Example((Turn("user", text),), row["final_decision"], source="pubmedqa",
-                   group=row["QUESTION"])  # fmt: skip
-
-
-def macro_f1(wanted: Sequence[str], said: Sequence[str]) -> float:
-    """Return the mean of the F1 of each answer that is wanted at all."""
-    found: list[float] = []
-    for option in sorted(set(wanted)):
-        both = sum(a == b == option for a, b in zip(wanted, said, strict=True))
-        total = wanted.count(option) + said.count(option)
-        found.append(2 * both / total)
-    return sum(found) / len(found)
 
 
 def speed(bench: Bench, steps: int) -> dict[str, Any]:
@@ -301,7 +281,7 @@ def switch(bench: Bench) -> dict[str, Any]:
     if not files:
         raise click.ClickException("switch needs an adapter: choose facts or habit with it.")
     model = bench.model()
-    turns = {"same": [[]], "switched": [[], [str(files[0])]]}
+    turns: dict[str, list[list[str]]] = {"same": [[]], "switched": [[], [str(files[0])]]}
 
     def ask(adapters: list[str]) -> float:
         began = time.perf_counter()

@@ -20,6 +20,7 @@ What the documents do not answer is refused, with the places that come closest. 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable
 from itertools import pairwise
 from typing import Literal
@@ -105,10 +106,11 @@ async def retrieve(state: State, resources: Resources) -> State:
     written = state.get("augmented") or {}
     further = [query for name in wanted.augment for query in written.get(name, [])]
     depth = max(3 * wanted.passages, RERANKED)
-    ranked = merge(
-        [documents.search(query, k=depth) for query in queries],
-        [documents.search(query, k=depth) for query in further],
+    # Tens of milliseconds of computing, in which nobody else would be answered.
+    found = await asyncio.to_thread(
+        lambda: [[documents.search(one, k=depth) for one in each] for each in (queries, further)]
     )
+    ranked = merge(*found)
     if not ranked and not documents.documents():
         raise KnowledgeError(
             "The knowledge base is empty: there is nothing to answer from.",
@@ -128,16 +130,16 @@ async def retrieve(state: State, resources: Resources) -> State:
             hint="groundling config set model.context 4096, or make model.max_tokens smaller",
         )
     other = OTHER[language_of(state["question"])]
+    askable = [asking for query in queries for asking in askings(query)]
+    covered = await asyncio.to_thread(
+        lambda: max(documents.coverage(asking, packed.shown) for asking in askable)
+    )
     return {
         "queries": queries,
         "passages": [passage.chunk_id for passage in packed.shown],
         "dropped": [passage.chunk_id for passage in packed.dropped],
         "retrieved": retrieved(ranked, packed),
-        "coverage": max(
-            documents.coverage(asking, packed.shown)
-            for query in queries
-            for asking in askings(query)
-        ),
+        "coverage": covered,
         "bilingual": documents.languages().get(other, 0.0) >= MIN_SHARE,
         "strict": wanted.strict,
     }
