@@ -21,6 +21,7 @@ pytestmark = pytest.mark.model
 async def test_generation_stops_within_one_token(
     home_with_models: Path, local: Person, thread: str | None
 ):
+    engines.close_engines()  # of tests before: the one that is counted is then the only one
     model = {"name": "smollm2-135m", "isolated": False, "max_tokens": 600, "temperature": 0.0}
     async with opened(None, model=model, guard={"enabled": False}) as services:
         request = RunRequest(
