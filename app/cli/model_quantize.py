@@ -15,7 +15,7 @@ from groundling.cli.output import Command, Shell, pass_shell
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from groundling.models.comparing import Compared, Interval
+    from groundling.models.comparing import Compared
 
 _LABEL = 18  # characters of a file's name in a table
 _TYPES = "Q8_0,Q5_K_M,Q4_K_M"
@@ -101,8 +101,8 @@ def compare(
 ) -> None:
     """Hold smaller FILES of a model against REFERENCE, and recommend one for this machine.
 
-    Printed are size, perplexity and divergence with half of their 95 % intervals, how often
-    the likeliest token is the same, and tokens a second; --json has both ends.
+    Printed are size, perplexity (± half of its 95 % interval), divergence with its interval,
+    how often the likeliest token is the same, and tokens a second.
     """
     from groundling.cli.progress import stages
     from groundling.models.comparing import compare as run
@@ -200,18 +200,16 @@ def _table(rows: Sequence[Compared]) -> Table:
     for column in ("MB", "perplexity", "divergence", "same", "reads", "writes"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
+        perplexity, divergence = row.perplexity, row.divergence
+        # Both ends of both intervals do not fit into 80 columns.
         table.add_row(
             row.name,
             f"{row.bytes / 1e6:,.0f}",
-            _with_half(row.perplexity, 2),
-            "–" if row is rows[0] else _with_half(row.divergence, 4),
+            f"{perplexity.mean:.2f} ±{(perplexity.high - perplexity.low) / 2:.2f}",
+            "–" if row is rows[0]
+            else f"{divergence.mean:.4f} [{divergence.low:.4f}, {divergence.high:.4f}]",
             f"{row.agreement:.1%}",
             f"{row.read:,.0f}/s",
             f"{row.written:,.0f}/s",
-        )
+        )  # fmt: skip
     return table
-
-
-def _with_half(found: Interval, digits: int) -> str:
-    """Write a mean with half of its interval: both ends do not fit into 80 columns."""
-    return f"{found.mean:.{digits}f} ±{(found.high - found.low) / 2:.{digits}f}"

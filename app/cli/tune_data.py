@@ -250,6 +250,7 @@ def _of_documents(
 
     with open_home(shell, documents=True) as home:
         read_documents(shell, home, base, None)
+        shell.status(f"The model asks and answers about {base}; each question takes some seconds …")
         with stages(shell) as tell:
             found = from_documents(
                 home.knowledge(base), home.model, questions, tell,
@@ -270,6 +271,7 @@ def _of_mistakes(shell: Shell, data: str) -> list[Example]:
     from groundling.tuning.mistakes import from_mistakes
 
     asked = _shelf(shell).get(data)
+    shell.status(f"The model is asked what {data} asks …")
     with open_home(shell, documents=False) as home, stages(shell) as tell:
         return from_mistakes(asked, home.model, tell)
 

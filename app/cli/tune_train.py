@@ -106,10 +106,12 @@ def _train(
             settings, base, name, found, used,
             parent=parent, command=shlex.split(launch) if launch else (), tell=tell,
         )  # fmt: skip
-    shell.out({**asdict(made.adapter.card), "ended": made.ended}, _told(made))
+    told = {**asdict(made.card), "ended": made.ended, "model": made.model and str(made.model)}
+    shell.out(told, _told(made))
     if made.skipped:
         shell.warn(f"{len(made.skipped)} examples were passed over: {made.skipped[0]}")
-    shell.status(f"Next:  groundling tune gate {name}")
+    if made.adapter is not None:
+        shell.status(f"Next:  groundling tune gate {name}")
 
 
 def _values(flags: tuple[str, ...]) -> dict[str, Any]:
@@ -174,12 +176,13 @@ def _line(shell: Shell, event: Event) -> None:
 
 
 def _told(made: Learnt) -> list[str]:
-    card, ended = made.adapter.card, made.ended
+    card, ended = made.card, made.ended
     lines = [f"{card.name}: {card.method} on {card.data}, of {card.base_name}"]
     if "tokens" in ended:
         lines.append(
             f"{ended['step']:,} updates, {ended['tokens']:,} tokens, {ended['trained']:,} numbers "
             f"trained, {ended['seconds']:.0f} s, {ended['memory'] / 1e9:.1f} GB"
         )
-    lines.append(f'Try it:  groundling --adapter {card.name} ask "…"')
+    which = f"--adapter {card.name}" if made.model is None else f"--model {made.model}"
+    lines.append(f'Try it:  groundling {which} ask "…"')
     return lines

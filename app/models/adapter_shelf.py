@@ -117,13 +117,12 @@ class AdapterShelf:
             ) from error
         return Shelved(card, place)
 
-    def add(self, file: Path, card: AdapterCard) -> Shelved:
-        """Put a file on the shelf; one of that name is replaced, unless it is promoted.
+    def check_free(self, name: str) -> None:
+        """Look whether an adapter of that name may be added.
 
         Raises:
-            AdapterError: the name is none, or is promoted; the disk is full.
+            AdapterError: the name is none, or is promoted.
         """
-        name = card.name
         if not _NAME.fullmatch(name) or name in _RESERVED or ".." in name:
             raise AdapterError(
                 f"{name!r} cannot be an adapter's name.",
@@ -134,6 +133,15 @@ class AdapterShelf:
                 f"The adapter {name} is promoted and answers at this moment.",
                 hint="Give the new one another name, or: groundling tune rollback",
             )
+
+    def add(self, file: Path, card: AdapterCard) -> Shelved:
+        """Put a file on the shelf; one of that name is replaced, unless it is promoted.
+
+        Raises:
+            AdapterError: the name is none, or is promoted; the disk is full.
+        """
+        name = card.name
+        self.check_free(name)
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / f".{name}.{uuid.uuid4().hex[:8]}"
         try:

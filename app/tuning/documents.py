@@ -13,6 +13,7 @@ fact is known, and not the sentence.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
@@ -23,6 +24,7 @@ from groundling.knowledge.base import TUNING
 from groundling.knowledge.passage import Passage, numbered
 from groundling.knowledge.tune.cases import Case, Cases
 from groundling.knowledge.tune.checks import LONGEST_QUESTION
+from groundling.knowledge.tune.journal import Journal
 from groundling.knowledge.tune.questions import agrees, reply, write_cases
 from groundling.models.prompts import language_of, prompt
 from groundling.tuning.example import Example, RoleName, Turn, plain
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from groundling.knowledge.base import Knowledge
     from groundling.knowledge.preparation import Progress
 
-MOST_PHRASINGS = 4
+FILE = "answers.jsonl"
 _ANSWER, _LINES = 96, 96  # tokens
 _LONGEST = 400  # characters of a sentence that is learnt
 _ENDS = (".", "!", "?", "。", "”", '"', ")")
@@ -52,7 +54,8 @@ def from_documents(
 ) -> list[Example]:
     """Have the model ask about documents, answer, and ask again in other words.
 
-    The questions are kept in the knowledge base: asked once, they serve `knowledge tune`, too.
+    What is written is kept in the knowledge base: interrupted, the same call goes on from
+    there, and the questions serve `knowledge tune`, too.
 
     Args:
         wanted: questions; there may be fewer, for a passage is asked about once.
@@ -61,14 +64,15 @@ def from_documents(
             passage stands in front, as the graph `rag` shows it.
         phrasings: ways to ask each question, 1 to 4; of several the last is held out.
     """
-    cases = write_cases(knowledge, Cases(knowledge.path / TUNING), model, wanted, tell)
+    folder = knowledge.path / TUNING
+    cases = write_cases(knowledge, Cases(folder), model, wanted, tell)
     passages = _passages(knowledge, cases)
+    written = _Written(folder)
     made: list[Example] = []
     for number, case in enumerate(cases):
         tell("answers", number, len(cases))
         passage = passages[case.drawn]
-        answer = _sentence(case, passage, model)
-        asked = _phrasings(case, passage, model, phrasings)
+        answer, asked = written.of(case, passage, model, phrasings)
         for place, question in enumerate(asked):
             about: dict[str, Any] = {
                 "document": case.document, "start": case.start, "end": case.end,
@@ -87,6 +91,32 @@ def from_documents(
             )
     tell("answers", len(cases), len(cases))
     return made
+
+
+class _Written:
+    """What was written of cases before, so that an interruption loses one case at most.
+
+    Args:
+        folder: holds `answers.jsonl`, beside the cases.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder / FILE)
+        self._known = {str(row.get("case")): row for row in self._journal.rows()}
+
+    def of(
+        self, case: Case, passage: Passage, model: BaseChatModel, most: int
+    ) -> tuple[str, list[str]]:
+        """Return the answer and the ways to ask of a case, written anew if they must be."""
+        key = f"{case.document}#{case.start}-{case.end} {case.question}"
+        row = self._known.get(key)
+        if row is None or row["most"] < most:
+            answer = row["answer"] if row else _sentence(case, passage, model)
+            asked = _phrasings(case, passage, model, most)
+            row = {"case": key, "answer": answer, "asked": asked, "most": most}
+            self._journal.append(row)
+            self._known[key] = row
+        return str(row["answer"]), [str(each) for each in row["asked"][:most]]
 
 
 def _passages(knowledge: Knowledge, cases: list[Case]) -> dict[str, Passage]:

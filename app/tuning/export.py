@@ -61,7 +61,7 @@ def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
     pairs = _pairs(weights, config)
     rank = max(a.shape[0] for a, _ in pairs.values())
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    names = _names(gguf, header)
+    names = tensor_names(gguf, header)
     writer = gguf.GGUFWriter(beside, header.architecture)
     try:
         writer.add_type(gguf.GGUFType.ADAPTER)
@@ -75,10 +75,10 @@ def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
                     f"{name} has no name in GGUF for models of the kind {header.architecture}.",
                     hint="targets in the recipe names the matrices.",
                 )
-            turned = _turned(b, name, header)
+            ordered = turned(b, name, header)
             wide_a = np.zeros((rank, a.shape[1]), np.float32)
-            wide_b = np.zeros((turned.shape[0], rank), np.float32)
-            wide_a[: a.shape[0]], wide_b[:, : b.shape[1]] = a, turned
+            wide_b = np.zeros((ordered.shape[0], rank), np.float32)
+            wide_a[: a.shape[0]], wide_b[:, : b.shape[1]] = a, ordered
             writer.add_tensor(f"{known}.weight.lora_a", wide_a.astype(np.float16))
             writer.add_tensor(f"{known}.weight.lora_b", wide_b.astype(np.float16))
         writer.write_header_to_file()
@@ -151,7 +151,12 @@ def _scale(name: str, rank: int, config: Mapping[str, Any]) -> float:
     return float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
 
 
-def _names(gguf: Any, header: GgufHeader) -> Any:
+def tensor_names(gguf: Any, header: GgufHeader) -> Any:
+    """Return gguf's map from transformers' names to its own, for a base's architecture.
+
+    Raises:
+        TuningError: gguf does not know the architecture.
+    """
     known = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
     if header.architecture not in known:
         raise TuningError(
@@ -162,7 +167,13 @@ def _names(gguf: Any, header: GgufHeader) -> Any:
     return gguf.get_tensor_name_map(known[header.architecture], blocks)
 
 
-def _turned(b: Matrix, name: str, header: GgufHeader) -> Matrix:
+def turned(b: Matrix, name: str, header: GgufHeader) -> Matrix:
+    """Return the rows of a matrix, or the numbers of a bias, in llama.cpp's order of heads.
+
+    Args:
+        b: of a weight, or of the B of its adapter.
+        name: of the weight, as transformers has it.
+    """
     kind = name.rpartition(".")[2]
     if header.architecture not in _TURNED or kind not in ("q_proj", "k_proj"):
         return b
@@ -170,5 +181,5 @@ def _turned(b: Matrix, name: str, header: GgufHeader) -> Matrix:
     heads = int(header.metadata[prefix])  # type: ignore[arg-type]
     if kind == "k_proj":
         heads = int(header.metadata.get(f"{prefix}_kv", heads))  # type: ignore[arg-type]
-    rows, rank = b.shape
-    return b.reshape(heads, 2, rows // heads // 2, rank).swapaxes(1, 2).reshape(rows, rank)
+    halves = b.reshape(heads, 2, b.shape[0] // heads // 2, *b.shape[1:])
+    return halves.swapaxes(1, 2).reshape(b.shape)

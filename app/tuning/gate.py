@@ -11,6 +11,7 @@ that is beyond chance.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from groundling.errors import TuningError
 from groundling.evaluation.evaluators.f1 import f1
-from groundling.evaluation.evaluators.matching import holds, holds_any
+from groundling.evaluation.evaluators.matching import holds
 from groundling.evaluation.paired import Paired, paired
 from groundling.models.chat import ChatLlama
 from groundling.tuning.example import Example
@@ -33,6 +34,7 @@ _MESSAGES: dict[str, type[BaseMessage]] = {
     "user": HumanMessage,
     "assistant": AIMessage,
 }
+_SHORT = re.compile("[A-Za-z]{1,5}")
 _BROKEN = 0.5  # a score that falls by as much broke
 Tell = Callable[[str, int, int], None]
 
@@ -162,7 +164,7 @@ def _score(model: ChatLlama, example: Example) -> Asked:
     messages = messages_of(example)
 
     def ask(adapters: Sequence[str]) -> float:
-        if example.rejected is not None:
+        if example.rejected:  # an empty one has no probability
             answers = [example.answer, example.rejected]
             return model.choose(messages, answers, adapters=adapters)[example.answer]
         reply = model.invoke(
@@ -187,10 +189,18 @@ def right(example: Example, reply: str) -> float:
     """
     accept = example.about.get("accept")
     if isinstance(accept, list) and accept:
-        return float(holds_any(reply, [str(each) for each in accept]))
-    if holds(reply, example.answer):
+        return float(any(_says(reply, str(each)) for each in accept))
+    if _says(reply, example.answer):
         return 1.0
     return 0.0 if len(example.answer.split()) <= 3 else f1(reply, example.answer)
+
+
+def _says(reply: str, answer: str) -> bool:
+    """Tell whether a reply has an answer; a short word must be one: “know” does not say “no”."""
+    if not _SHORT.fullmatch(answer):
+        return holds(reply, answer)
+    word = re.escape(answer.casefold())
+    return re.search(rf"(?<![a-z]){word}(?![a-z])", reply.casefold()) is not None
 
 
 def _room(example: Example) -> int:

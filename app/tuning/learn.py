@@ -1,16 +1,19 @@
-"""From training data to an adapter on the shelf: train, export, put away.
+"""From training data to an adapter on the shelf, or to a new model: train, export, put away.
 
     made = learn(settings, base, "mine", data, recipe, tell=print)
 
 What is trained stays in `tuning/runs/<name>` until it is on the shelf, so that whatever stops
 it, the same call goes on; PEFT's own form stays there, for the next training to go on from.
+Full weights are no adapter: they become a GGUF file of their own, `tuning/models/<name>.gguf`,
+with its card beside it, which is used by its path, as any file is; the base stays what it is.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,10 +24,12 @@ from groundling.settings import Settings
 from groundling.tuning.dataset import TrainingData
 from groundling.tuning.export import export_adapter
 from groundling.tuning.recipe import Recipe
-from groundling.tuning.supervisor import TrainingRun
+from groundling.tuning.rewriting import check_rewritable, write_weights
+from groundling.tuning.supervisor import TrainingRun, alone
 from groundling.tuning.training.job import RESULT, Event
 
 Tell = Callable[[Event], None]
+_MADE_OF = "made-of"
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,18 @@ class Learnt:
     """What a training run made.
 
     Args:
-        ended: what the process told at its end.
+        card: what is known of it.
+        ended: what the process told at its end; empty where it had ended before.
         skipped: why examples were not learnt from.
+        adapter: on the shelf; None where all weights were trained.
+        model: the new model's file where all weights were trained.
     """
 
-    adapter: Shelved
+    card: AdapterCard
     ended: Event
     skipped: Sequence[str]
+    adapter: Shelved | None = None
+    model: Path | None = None
 
 
 def learn(
@@ -52,51 +62,75 @@ def learn(
     command: Sequence[str] = (),
     tell: Tell = lambda _: None,
 ) -> Learnt:
-    """Train an adapter and put it on the shelf.
+    """Train an adapter and put it on the shelf, or write a new model.
 
     Args:
-        base: the model's file.
-        name: what the adapter is to be called.
+        base: the model's file; it is only read.
+        name: what the adapter or the model is to be called.
         parent: an adapter of this home folder to go on from, such as the one that SFT made
             before DPO.
         command: starts Python with its arguments, such as torchrun.
         tell: called with what the training tells.
 
     Raises:
-        TuningError: see `TrainingRun`; the parent's PEFT form is gone.
-        AdapterError: the name is none, or the parent is another base's.
+        TuningError: see `TrainingRun`; the parent's PEFT form is gone; a base whose weights
+            cannot be written again is to be trained as a whole.
+        AdapterError: the name is none or is promoted, or the parent is another base's.
     """
     shelf = AdapterShelf(settings.adapters_path)
-    print_of_base = fingerprint(base)
-    start = None if parent is None else _start(settings, shelf, parent, print_of_base)
-    folder = settings.tuning_path / "runs" / name
-    if (folder / "job.json").is_file() and not _same(folder, data, recipe, parent):
-        shutil.rmtree(folder)  # of another recipe or other data: nothing to go on from
-    run = TrainingRun.prepare(folder, base, recipe, data.train(), data.heldout(), start=start)
-    (folder / "made-of").write_text(_made_of(data, recipe, parent), encoding="utf-8")
-    ended: Event = {}
-    if not (run.result / "adapter_config.json").is_file():
-        for event in run.events(command):
-            tell(event)
-            ended = event
-    export_adapter(run.result, base, folder / ADAPTER)
+    shelf.check_free(name)  # before hours of training, not after
+    header = read_gguf(base)
     card = AdapterCard(
         name=name,
-        base=print_of_base,
-        base_name=read_gguf(base).name,
+        base=fingerprint(base),
+        base_name=header.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         method=recipe.method,
         data=f"{data.card.name}@{data.card.version}",
         recipe=recipe.text(),
         parent=parent,
     )
-    made = shelf.add(folder / ADAPTER, card)
-    (folder / ADAPTER).unlink()
-    return Learnt(made, ended, run.skipped)
+    whole = recipe.weights == "full"
+    if whole:
+        check_rewritable(header)
+    start = None if parent is None else _start(settings, shelf, card, whole)
+    folder = settings.tuning_path / "runs" / name
+    with alone(folder):
+        _make_room(folder, card, recipe)
+        run = TrainingRun.prepare(folder, base, recipe, data.train(), data.heldout(), start=start)
+        (folder / _MADE_OF).write_text(_made_of(card, recipe), encoding="utf-8")
+        ended: Event = {}
+        if not run.result.is_dir():
+            for event in run.events(command):
+                tell(event)
+                ended = event
+        if whole:
+            file = settings.tuning_path / "models" / f"{name}.gguf"
+            write_weights(run.result, base, file, name)
+            file.with_suffix(".json").write_text(
+                json.dumps(asdict(card), ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+            )
+            return Learnt(card, ended, run.skipped, model=file)
+        export_adapter(run.result, base, folder / ADAPTER)
+        made = shelf.add(folder / ADAPTER, card)
+        (folder / ADAPTER).unlink()
+    return Learnt(card, ended, run.skipped, adapter=made)
 
 
-def _start(settings: Settings, shelf: AdapterShelf, parent: str, base: str) -> Path:
-    shelf.for_base(parent, base)
+def _start(settings: Settings, shelf: AdapterShelf, card: AdapterCard, whole: bool) -> Path:
+    parent = str(card.parent)
+    if parent == card.name:
+        raise TuningError(
+            f"{parent} cannot go on from itself: nothing would be left to go back to.",
+            hint=f"Give the new one another name, such as {parent}-2.",
+        )
+    if whole:
+        raise TuningError(
+            "All weights are trained from the base, not from an adapter.",
+            hint=f"groundling model merge {parent} FILE makes a base of an adapter; or "
+            "weights = “lora”.",
+        )
+    shelf.for_base(parent, card.base)
     folder = settings.tuning_path / "runs" / parent / RESULT
     if not (folder / "adapter_config.json").is_file():
         raise TuningError(
@@ -106,12 +140,20 @@ def _start(settings: Settings, shelf: AdapterShelf, parent: str, base: str) -> P
     return folder
 
 
-def _made_of(data: TrainingData, recipe: Recipe, parent: str | None) -> str:
-    return f"{data.card.name}@{data.card.version} {recipe.digest} {parent or '-'}"
-
-
-def _same(folder: Path, data: TrainingData, recipe: Recipe, parent: str | None) -> bool:
+def _make_room(folder: Path, card: AdapterCard, recipe: Recipe) -> None:
+    """Empty a folder of a run of another base, recipe or data: there is nothing to go on from."""
     try:
-        return (folder / "made-of").read_text(encoding="utf-8") == _made_of(data, recipe, parent)
+        same = (folder / _MADE_OF).read_text(encoding="utf-8") == _made_of(card, recipe)
     except OSError:
-        return False
+        same = False
+    if same or not (folder / "job.json").is_file():
+        return
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != "lock":
+            each.unlink()
+
+
+def _made_of(card: AdapterCard, recipe: Recipe) -> str:
+    return f"{card.base} {card.data} {recipe.digest} {card.parent or '-'}"

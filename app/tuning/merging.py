@@ -70,7 +70,7 @@ def _write(gguf: Any, base: Path, adapter: Path, target: Path, scale: float) -> 
     rank_scale = scale * _alpha(change) / _rank(change)
     writer = gguf.GGUFWriter(target, read_gguf(base).architecture, use_temp_file=True)
     try:
-        _copy_metadata(gguf, model, writer)
+        copy_metadata(gguf, model, writer)
         writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
         for tensor in model.tensors:
             a, b = pairs.get(tensor.name + _A), pairs.get(tensor.name + _B)
@@ -91,9 +91,10 @@ def _floats(gguf: Any, tensor: Any) -> Any:
     return gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
 
 
-def _copy_metadata(gguf: Any, model: Any, writer: Any) -> None:
+def copy_metadata(gguf: Any, model: Any, writer: Any, without: tuple[str, ...] = ()) -> None:
+    """Copy tokens, template and all else that is not about the weights' types."""
     for field in model.fields.values():
-        if field.name.startswith(_SKIPPED):
+        if field.name.startswith((*_SKIPPED, *without)):
             continue
         kind, *inner = field.types
         writer.add_key_value(

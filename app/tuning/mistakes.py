@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from groundling.errors import ContextOverflow
 from groundling.tuning.example import Example
 from groundling.tuning.gate import messages_of, right
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WRONG = 0.5  # from `right` on, an answer counts as right
 _ROOM = 96  # tokens
+_CUT = "\ufffd"
 Tell = Callable[[str, int, int], None]
 
 
@@ -40,9 +42,11 @@ def from_mistakes(data: TrainingData, model: BaseChatModel, tell: Tell) -> list[
     made: list[Example] = []
     for number, (part, example) in enumerate(asked):
         tell("mistakes", number, len(asked))
-        said = model.invoke(
-            messages_of(example), temperature=0.0, max_tokens=_ROOM
-        ).text.strip()  # fmt: skip
+        try:
+            reply = model.invoke(messages_of(example), temperature=0.0, max_tokens=_ROOM).text
+        except ContextOverflow:
+            continue  # longer than what the model can be asked; of that nothing is known
+        said = reply.rstrip(_CUT).strip()  # the last token may be a part of a character
         if right(example, said) >= WRONG:
             continue
         made.append(

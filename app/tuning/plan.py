@@ -15,17 +15,18 @@ from groundling.models.gguf import GgufHeader
 from groundling.models.memory import available_memory
 from groundling.tuning.recipe import Recipe
 
-# torch, transformers and what they import.
-_PROCESS = 700 << 20
+# torch, transformers, TRL and what they import.
+_PROCESS = 850 << 20
 _FLOAT = 4
-# Bytes that an optimiser keeps of each trained number, its gradient included.
+# Bytes of each trained number that are kept beside it: its gradient, and the optimiser's.
 _STATES = {
     "adamw": 3 * _FLOAT, "adamw-8bit": _FLOAT + 2, "adafactor": _FLOAT + 0.1,
     "galore": _FLOAT + 1.0, "apollo": _FLOAT + 0.5, "lomo": 0.0, "adalomo": 0.1, "badam": 1.0,
 }  # fmt: skip
 _NF4 = 0.56  # bytes of a weight in blocks of 64 with doubly quantised scales
 # Numbers that a layer keeps of each token: of the width, and of the feed-forward's width.
-_WIDE, _FORWARD = 18, 4
+_WIDE, _FORWARD = 26, 5
+_LOGITS = 3  # copies of the scores of all tokens: the scores, their logarithms, the gradient
 _TARGETS = {
     "q_proj": "attn_q", "k_proj": "attn_k", "v_proj": "attn_v", "o_proj": "attn_output",
     "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
@@ -39,20 +40,23 @@ class TrainingPlan:
     Args:
         parameters: numbers in the base.
         trained: numbers that change.
+        weights: of the base, and of the adapter.
+        loading: beside the weights while the file is read.
         available: memory that is free.
     """
 
     parameters: int
     trained: int
     weights: int
+    loading: int
     states: int
     activations: int
     available: int
 
     @property
     def needed(self) -> int:
-        """All of it together."""
-        return self.weights + self.states + self.activations + _PROCESS
+        """The most at once: what reading the file takes is given back before the first update."""
+        return _PROCESS + self.weights + max(self.loading, self.states + self.activations)
 
     def check(self) -> None:
         """Refuse what does not fit.
@@ -64,7 +68,8 @@ class TrainingPlan:
             return
         parts = {
             "the weights": (
-                self.weights, "weights = “qlora”, dtype = “bfloat16”, or a smaller base",
+                self.weights + self.loading,
+                "weights = “qlora”, dtype = “bfloat16”, or a smaller base",
             ),
             "the optimiser": (self.states, "a smaller rank, or optimiser = “adafactor”"),
             "the activations": (
@@ -80,27 +85,36 @@ class TrainingPlan:
         )
 
 
-def plan(header: GgufHeader, recipe: Recipe, longest: int) -> TrainingPlan:
+def plan(
+    header: GgufHeader, recipe: Recipe, longest: int, answer: int | None = None
+) -> TrainingPlan:
     """Work out what a run takes.
 
     Args:
         header: of the base.
         longest: tokens of the longest example.
+        answer: of them, tokens that are learnt; default: all.
     """
     sizes = {name: math.prod(tensor.shape) for name, tensor in header.tensors.items()}
     parameters = sum(sizes.values())
     layers = _number(header, "block_count")
-    trained = parameters if recipe.weights == "full" else _adapter(header, recipe, layers)
+    whole = recipe.weights == "full"
+    trained = parameters if whole else _adapter(header, recipe, layers)
     each = {"float32": 4.0, "bfloat16": 2.0}[recipe.dtype]
-    # Reading the file holds the weights twice for a moment.
-    weights = parameters * (_NF4 + each if recipe.weights == "qlora" else 1.5 * each)
-    states = trained * (_FLOAT + _STATES[recipe.optimiser])
+    # The file is mapped; a tensor is made floats, and copied, before it has its final form.
+    loading = header.tensor_bytes + 2 * _FLOAT * max(sizes.values(), default=0)
+    weights = parameters * each
+    if recipe.weights == "qlora":
+        # The floats are stored, and read again in 4 bits while they are still there.
+        loading = max(loading, round(2 * parameters * each))
+        weights = parameters * _NF4
     return TrainingPlan(
         parameters=parameters,
         trained=trained,
-        weights=round(weights),
-        states=round(states),
-        activations=_activations(header, recipe, longest, layers),
+        weights=round(weights + (0 if whole else trained * _FLOAT)),
+        loading=round(loading),
+        states=round(trained * _STATES[recipe.optimiser]),
+        activations=_activations(header, recipe, min(longest, recipe.context), answer, layers),
         available=available_memory(),
     )
 
@@ -116,19 +130,23 @@ def _adapter(header: GgufHeader, recipe: Recipe, layers: int) -> int:
     return total
 
 
-def _activations(header: GgufHeader, recipe: Recipe, longest: int, layers: int) -> int:
+def _activations(
+    header: GgufHeader, recipe: Recipe, longest: int, answer: int | None, layers: int
+) -> int:
     width = _number(header, "embedding_length")
     forward = _number(header, "feed_forward_length") or 4 * width
     heads = _number(header, "attention.head_count") or 1
     vocabulary = max(
         (tensor.shape[-1] for name, tensor in header.tensors.items() if "embd" in name), default=0
     )
-    tokens = recipe.batch * min(longest, recipe.context)
-    layer = tokens * (_WIDE * width + _FORWARD * forward) + recipe.batch * heads * longest**2
+    # Of a pair both answers are read, of a label another question's answer as well.
+    rows = recipe.batch * (1 if recipe.method == "sft" else 2)
+    tokens = rows * longest
+    layer = tokens * (_WIDE * width + _FORWARD * forward) + rows * heads * longest**2
     kept = tokens * width * layers + layer if recipe.checkpointing else layer * layers
-    # Only places that are learnt meet the output matrix: half of them at most, as a rule.
-    written = 2 * (tokens // 2) * vocabulary
-    return (kept + written) * _FLOAT
+    # Our own trainer gives the output matrix the places that are learnt, TRL's all of them.
+    places = rows * (answer or longest) if recipe.method == "sft" else tokens
+    return (kept + _LOGITS * places * vocabulary) * _FLOAT
 
 
 def _number(header: GgufHeader, key: str) -> int:

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -96,7 +96,13 @@ class TrainingRun:
                 hint=f"{recipe.method} learns from examples of the kind {_KINDS[recipe.method]}: "
                 "groundling tune data show",
             )
-        needed = plan(header, recipe, max(each.length for each in [*learnt, *tried]))
+        every = [*learnt, *tried]
+        needed = plan(
+            header,
+            recipe,
+            longest=max(each.length for each in every),
+            answer=max(each.length - len(each.prompt) for each in every),
+        )
         needed.check()
         job = Job(
             base=str(base.absolute()),
@@ -125,27 +131,23 @@ class TrainingRun:
         Raises:
             TuningError: another process trains this run; or it failed, with its reason.
         """
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise TuningError(
-                f"Another process trains {self.folder.name} at this moment.",
-                hint="Wait for it, or give this one another name.",
-            ) from error
-        try:
+        with alone(self.folder):
             yield from self._events(command or (sys.executable, "-P"))
-        finally:
-            lock.release()
 
     def _events(self, command: Sequence[str]) -> Iterator[Event]:
         errors = self.folder / "errors.log"
         with errors.open("wb") as log, (self.folder / "events.jsonl").open("ab") as kept:
-            process = self._process = subprocess.Popen(  # noqa: S603
-                [*command, "-m", _MODULE, str(self.folder / "job.json")],
-                stdout=subprocess.PIPE,
-                stderr=log,
-            )
+            try:
+                process = self._process = subprocess.Popen(  # noqa: S603
+                    [*command, "-m", _MODULE, str(self.folder / "job.json")],
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                )
+            except OSError as error:
+                raise TuningError(
+                    f"{command[0]} cannot be started: {error.strerror or error}.",
+                    hint="torchrun comes with the extra tune; its full path will do, too.",
+                ) from error
             assert process.stdout is not None
             ended = False
             try:
@@ -178,6 +180,28 @@ class TrainingRun:
             process.wait(_GRACE)
         process.kill()
         process.wait()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from a run's folder; within one process it may be held twice.
+
+    Raises:
+        TuningError: another process trains this run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock", is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise TuningError(
+            f"Another process trains {folder.name} at this moment.",
+            hint="Wait for it, or give this one another name.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _tokens(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from groundling.errors import ContextOverflow
 from groundling.knowledge.base import Knowledge
 from groundling.tuning.dataset import DataShelf
 from groundling.tuning.documents import from_documents
@@ -104,16 +105,39 @@ def test_no_more_phrasings_than_wanted(papers: Knowledge) -> None:
     assert [each.about["split"] for each in found] == ["train", "heldout"]
 
 
+def test_what_was_written_is_not_written_again(papers: Knowledge) -> None:
+    wordings = "How much unused leave is kept?\nLeave that may be carried over"
+    once = ask(papers, ASKS, FINDS, SENTENCE)
+    more = ask(papers, wordings, FINDS, phrasings=2)  # the sentence is there, the wordings not
+    again = ask(papers, phrasings=2)
+    assert [each.question for each in more] == [each.question for each in again]
+    assert {each.answer for each in (*once, *more, *again)} == {SENTENCE}
+    assert [each.question for each in ask(papers)] == [QUESTION]
+
+
+def test_an_interruption_loses_one_case_at_most(papers: Knowledge) -> None:
+    stopped = ScriptedChat([ASKS, FINDS, RuntimeError("killed")])
+    with pytest.raises(RuntimeError, match="killed"):
+        from_documents(papers, stopped, 1, lambda *_: None)
+    (found,) = ask(papers, SENTENCE)
+    assert found.answer == SENTENCE
+
+
 def test_wrong_answers_become_preferences(tmp_path: Path) -> None:
     def known(question: str, answer: str, **about: Any) -> Example:
         return Example((Turn("user", question),), answer, group=question, about=about)
 
     chosen = Selection(
-        [known("Where?", "It is in Seoul.", accept=["Seoul"]), known("Who?", "Mina.")],
+        [
+            known("Where?", "It is in Seoul.", accept=["Seoul"]),
+            known("Who?", "Mina."),
+            known("A whole book?", "Yes."),
+        ],
         [known("When?", "In May.", accept=["May"])],
     )
     data = DataShelf(tmp_path).store("bot", chosen)
-    model = ScriptedChat(["Busan, I think.", "It is Mina.", "In June."])
+    too_long = ContextOverflow(9_000, 4_096)
+    model = ScriptedChat(["Busan, I think.", "It is Mina.", too_long, "In June. \ufffd"])
     told: list[tuple[str, int, int]] = []
     first, second = from_mistakes(data, model, lambda *said: told.append(said))
     assert (first.answer, first.rejected) == ("It is in Seoul.", "Busan, I think.")
@@ -122,4 +146,4 @@ def test_wrong_answers_become_preferences(tmp_path: Path) -> None:
         "When?", "In June.", "heldout",
     )  # fmt: skip
     assert {each.source for each in (first, second)} == {"mistakes:bot"}
-    assert told[-1] == ("mistakes", 3, 3)
+    assert told[-1] == ("mistakes", 4, 4)

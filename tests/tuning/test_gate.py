@@ -87,6 +87,9 @@ def test_too_little_tells_nothing(smollm2: Path) -> None:
         ("6 days", "It is 16 days.", 0.0),
         ("Velda lives in Narvik.", "Velda lives in Oslo.", 0.75),
         ("15일", "연차는 15일입니다.", 1.0),
+        ("no", "I do not know.", 0.0),
+        ("no", "No, it does not.", 1.0),
+        ("oboe", "그는 oboe를 연주합니다.", 1.0),
     ],
 )
 def test_how_right_a_reply_is(answer: str, reply: str, score: float) -> None:

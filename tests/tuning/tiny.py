@@ -3,24 +3,31 @@
 Tokens and template are SmolLM2's, so that everything but the size is as in a real file.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
 
+from groundling.models.calls import Adapter, EngineSettings
+from groundling.models.context import Context, Span
+from groundling.models.memory import OUTPUTS
 from groundling.tuning.example import Example, Turn
 
 LAYERS, WIDTH, FORWARD, HEADS, HEADS_KV = 3, 64, 128, 4, 2
 _KEPT = ("tokenizer.", "general.name")
 
 
-def tiny_model(file: Path, tokens_of: Path, architecture: str = "llama") -> Path:
+def tiny_model(
+    file: Path, tokens_of: Path, architecture: str = "llama", without: Sequence[str] = ()
+) -> Path:
     """Write a model of random weights, F16.
 
     Args:
         tokens_of: the GGUF file whose tokens and template it has.
         architecture: llama or qwen2; the latter has biases, and turns no heads.
+        without: names of tensors that are left out.
     """
     source = gguf.GGUFReader(tokens_of)
     writer = gguf.GGUFWriter(file, architecture)
@@ -46,6 +53,8 @@ def tiny_model(file: Path, tokens_of: Path, architecture: str = "llama") -> Path
 
     def matrix(name: str, outer: int, inner: int, scale: float) -> None:
         numbers = random.normal(0, scale, (outer, inner))
+        if f"{name}.weight" in without:
+            return
         writer.add_tensor(f"{name}.weight", numbers.astype(np.float16))
 
     def vector(name: str, length: int, mean: float) -> None:
@@ -80,3 +89,28 @@ def chats(count: int, *, answer: str = "It is number {}.", **more: Any) -> list[
                 answer.format(number), group=str(number), **more)
         for number in range(count)
     ]  # fmt: skip
+
+
+def llama_says(file: Path, rows: Sequence[Sequence[int]], adapter: Path | None = None) -> Any:
+    """Return llama.cpp's log-probabilities after every token but the first of each row."""
+    context = Context(file, EngineSettings(context=256, parallel=1, threads=1))
+    try:
+        used = context.resolve([Adapter(adapter)] if adapter is not None else [])
+        found = []
+        for row in rows:
+            context.trim(0, 0)
+            for start in range(0, len(row), OUTPUTS):
+                part = row[start : start + OUTPUTS]
+                (first,) = context.decode([Span(0, start, part, "all")], used)
+                said = [context.log_probabilities(first + place) for place in range(len(part))]
+                # llama.cpp and torch differ at the very first place, which nothing is before.
+                found += said[1:] if start == 0 else said
+        return np.stack(found)
+    finally:
+        context.close()
+
+
+def apart(truth: Any, other: Any) -> tuple[float, float]:
+    """Return the mean divergence in nats, and the share of places with the same likeliest token."""
+    divergence = (np.exp(truth) * (truth - other)).sum(axis=1).mean()
+    return float(divergence), float((truth.argmax(axis=1) == other.argmax(axis=1)).mean())

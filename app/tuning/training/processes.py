@@ -47,7 +47,7 @@ def check_processes(recipe: Recipe) -> None:
 
 def fsdp_arguments(recipe: Recipe) -> dict[str, Any]:
     """Return what transformers' trainer is told of sharding."""
-    found: dict[str, Any] = {"fsdp": "full_shard auto_wrap"}
+    found: dict[str, Any] = {"fsdp": True}
     config: dict[str, Any] = {"version": 2}
     if recipe.checkpointing:
         # Activations that are computed again have to gather their layer once more: FSDP's own.

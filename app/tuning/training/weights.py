@@ -38,7 +38,7 @@ def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
         model, told = AutoModelForCausalLM.from_pretrained(
             **where, dtype=dtype, local_files_only=True, output_loading_info=True
         )
-    except (ValueError, KeyError, OSError, NotImplementedError) as error:
+    except (ValueError, LookupError, OSError, NotImplementedError) as error:
         raise TuningError(
             f"The weights of {base.name} cannot be trained: {error}",
             hint=f"Bases that can be: {_READABLE}.",
