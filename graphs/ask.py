@@ -10,12 +10,13 @@ and then the answer alone (chain of thought, Wei et al. 2022, arXiv:2201.11903).
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import TypedDict
 
 from groundling.graphs.nodes.conversation import Conversation, fit, history, receive
 from groundling.graphs.nodes.step import node

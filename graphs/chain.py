@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 from operator import or_
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import TypedDict
 
 from groundling.errors import GraphError
 from groundling.graphs.nodes.chain_file import Chain, Step, load_chain

@@ -9,11 +9,12 @@ The rails inside of other graphs are the same; see `groundling.graphs.nodes.guar
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import TypedDict
 
 from groundling.errors import GraphError
 from groundling.graphs.nodes.step import node

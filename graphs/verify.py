@@ -11,11 +11,12 @@ rest; with `refuted: "off"` the text stays as it is.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import TypedDict
 
 from groundling.errors import GraphError
 from groundling.facts.checker import count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal
 
 from langchain_core.tools import StructuredTool, ToolException, tool
 from langgraph.types import interrupt
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from groundling.tools.risk import with_risk
 

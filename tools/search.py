@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 from langchain_core.tools import StructuredTool, tool
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from groundling.knowledge.passage import numbered
 from groundling.tools.risk import with_risk

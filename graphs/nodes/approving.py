@@ -11,12 +11,13 @@ An action is `approve`, `edit` (with `args`) or `reject` (with a `reason`). `"ap
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired
 
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.types import interrupt
 from pydantic import BaseModel, ValidationError
+from typing_extensions import TypedDict
 
 from groundling.graphs.nodes.waiting import can_wait
 from groundling.graphs.resources import Resources

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.messages import AnyMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from pydantic import ValidationError
+from typing_extensions import TypedDict
 
 from groundling.errors import GroundlingError
 from groundling.graphs.nodes.deciding import SEARCH, Acting, Step, turn

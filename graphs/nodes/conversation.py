@@ -7,11 +7,12 @@ from a chat client; every graph takes both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AnyMessage, BaseMessage, HumanMessage, trim_messages
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
 
 from groundling.errors import GraphError
 

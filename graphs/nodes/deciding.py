@@ -16,11 +16,12 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolCall, ToolMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from typing_extensions import TypedDict
 
 from groundling.errors import ModelError
 from groundling.graphs.nodes.conversation import Conversation, history, receive, transcript

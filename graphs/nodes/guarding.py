@@ -10,10 +10,11 @@ Where the policy says `ask`, the run stops at a question to the person, the same
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.types import interrupt
+from typing_extensions import TypedDict
 
 from groundling.graphs.nodes.conversation import history
 from groundling.graphs.nodes.waiting import can_wait

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 from langchain_core.language_models import BaseChatModel
+from typing_extensions import TypedDict
 
 from groundling.graphs.resources import Resources
 from groundling.knowledge.fusion import reciprocal_rank

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources as files
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from groundling.graphs.resources import Resources
 from groundling.knowledge.citations import find_evidence, sentences

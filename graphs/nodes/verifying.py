@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.messages import AIMessage, AnyMessage
+from typing_extensions import TypedDict
 
 from groundling.facts.checker import FactChecker
 from groundling.facts.claim import CheckedClaim

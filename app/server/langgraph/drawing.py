@@ -5,12 +5,8 @@ Neither documents nor a model are opened for it.
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Mapping
 from typing import Any
 
-import typing_extensions
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -76,37 +72,6 @@ def _schema(kind: Any) -> dict[str, Any] | None:
     if kind is None:
         return None
     try:
-        return TypeAdapter(_portable(kind, {})).json_schema()
+        return TypeAdapter(kind).json_schema()
     except PydanticUserError:  # it has something in it that JSON has no form for
         return None
-
-
-def _portable(kind: Any, seen: dict[Any, Any]) -> Any:
-    """Rewrite `typing.TypedDict`, which pydantic cannot read before Python 3.12.
-
-    Functions that merge values, beside a type in `Annotated`, are left out.
-    """
-    if typing.is_typeddict(kind) or typing_extensions.is_typeddict(kind):
-        if kind not in seen:
-            seen[kind] = Any  # one inside itself is not described further
-            hints = typing_extensions.get_type_hints(kind, include_extras=True)
-            required: frozenset[str] = kind.__required_keys__
-            fields = {
-                name: inner if name in required else typing_extensions.NotRequired[inner]
-                for name, hint in hints.items()
-                for inner in [_portable(hint, seen)]
-            }
-            make: Any = typing_extensions.TypedDict
-            made = make(kind.__name__, fields)
-            made.__doc__ = kind.__doc__
-            seen[kind] = made
-        return seen[kind]
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Annotated, typing.Required, typing.NotRequired):
-        return _portable(arguments[0], seen)
-    if origin in (typing.Union, types.UnionType):
-        return typing.Union[tuple(_portable(each, seen) for each in arguments)]  # noqa: UP007
-    if isinstance(origin, type) and arguments and issubclass(origin, (list, dict, set, Mapping)):
-        generic: Any = origin
-        return generic[tuple(_portable(each, seen) for each in arguments)]
-    return kind

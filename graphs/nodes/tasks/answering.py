@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from groundling.graphs.nodes.tasks.asking import compose
 from groundling.graphs.nodes.tasks.pieces import Piece, budget, pieces

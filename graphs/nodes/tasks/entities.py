@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from langchain_core.exceptions import OutputParserException
+from typing_extensions import TypedDict
 
 from groundling.graphs.nodes.tasks.asking import compose
 from groundling.graphs.nodes.tasks.pieces import Piece, budget, pieces
