@@ -29,7 +29,8 @@ class ModelSettings(Section):
     api_key: SecretStr | None = Field(None, description="that server's key")
     adapter: str = Field(
         "promoted",
-        description="the adapter that answers: a name of `groundling tune list`, promoted or none",
+        description="the adapter that answers: a name of `groundling tune list`, several "
+        "joined by +, promoted, or none",
     )
     embedder: str = Field(
         "minilm-l6",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from groundling.knowledge.tune.statistics import Estimate
     from groundling.models.reranker import Reranker
 
+_KEPT = "What was asked and measured is kept; the same command goes on from there."
+
 
 @click.command(cls=Command)
 @click.argument("name", required=False)
@@ -66,7 +68,7 @@ def tune(
         rerankers=_rerankers(home, rerankers, base.recipe.reranker),
         dry_run=dry_run,
     )
-    with home, stages(shell) as tell:
+    with home, stages(shell, _KEPT) as tell:
         outcome = run(base, home.model, plan, tell)
     data = {"name": chosen, "dry_run": dry_run, **dataclasses.asdict(outcome)}
     shell.out(data, _table(outcome))

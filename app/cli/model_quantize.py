@@ -47,10 +47,14 @@ def quantize(
     \b
     groundling model quantize ./model-f16.gguf --types Q8_0,Q4_K_M --out ./smaller
     """
-    from groundling.models.quantising import quantise
+    from groundling.models.quantising import check_type, quantise
 
     source = _file(shell, model)
     wanted = [each.strip() for each in types.split(",") if each.strip()]
+    if not wanted:
+        raise click.UsageError("--types names no type.")
+    for kind in wanted:  # before the first of them takes its minutes
+        check_type(kind, weighed=texts is not None)
     importance = None
     if texts is not None:
         from groundling.tuning.importance import importance_of
@@ -105,28 +109,27 @@ def compare(
     how often the likeliest token is the same, and tokens a second.
     """
     from groundling.cli.progress import stages
+    from groundling.knowledge.loaders.text import decode
     from groundling.models.comparing import compare as run
     from groundling.models.recommending import recommend
 
     source = _file(shell, reference)
-    said = text.read_text(encoding="utf-8") if text is not None else _sample()
-    with stages(shell) as tell:
+    said = decode(text) if text is not None else _sample()
+    lost = "Nothing that was measured is kept; the same command begins anew."
+    with stages(shell, lost) as tell:
         rows = run(
             source, list(zip(_labels(files), files, strict=True)), said, most=tokens, tell=tell
         )
     found = recommend([(source, rows[0]), *zip(files, rows[1:], strict=True)], shell.settings)
-    if plot is not None:
-        from groundling.models.recommending import picture
-
-        plot.write_text(picture(rows), encoding="utf-8")
     shell.out(
         {"rows": [asdict(row) for row in rows], "recommended": found.name, "reason": found.reason},
         _table(rows),
     )
     if not shell.json:
         shell.status(found.reason)
-        if plot is not None:
-            shell.status(f"Drawn in {plot}")
+    if plot is not None:  # last: what was measured is told, whatever becomes of the file
+        _draw(plot, rows)
+        shell.status(f"Drawn in {plot}")
 
 
 @click.command(cls=Command)
@@ -180,6 +183,19 @@ def _labels(files: Sequence[Path]) -> list[str]:
         one if kinds.count(one) == 1 else f"{file.absolute().parent.name}/{one}"[-_LABEL:]
         for file, one in zip(files, kinds, strict=True)
     ]
+
+
+def _draw(file: Path, rows: Sequence[Compared]) -> None:
+    from groundling.errors import ModelError
+    from groundling.models.recommending import picture
+
+    try:
+        file.write_text(picture(rows), encoding="utf-8")
+    except OSError as error:
+        raise ModelError(
+            f"{file} cannot be written: {error.strerror or error}.",
+            hint="Give --plot a file in a folder that is there.",
+        ) from error
 
 
 def _sample() -> str:

@@ -89,8 +89,12 @@ def _bar(shell: Shell) -> Progress:
 
 
 @contextmanager
-def stages(shell: Shell) -> Iterator[Tell]:
-    """Give a callback that shows how far each stage is; interrupted, say what is kept."""
+def stages(shell: Shell, kept: str) -> Iterator[Tell]:
+    """Give a callback that shows how far each stage is; interrupted, say what is kept.
+
+    Args:
+        kept: what a person is told after Ctrl-C: what is kept, and what to do.
+    """
     try:
         if shell.json or not shell.stderr.is_terminal:
             yield lambda stage, done, total: None
@@ -109,5 +113,5 @@ def stages(shell: Shell) -> Iterator[Tell]:
 
             yield tell
     except KeyboardInterrupt:
-        shell.status("\nWhat was asked and measured is kept; the same command goes on from there.")
+        shell.status(f"\n{kept}")
         raise

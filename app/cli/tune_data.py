@@ -92,8 +92,10 @@ def build(
     """
     if not (feedback or traces or bases or asked or files):
         raise click.UsageError("Give --feedback, --traces, --docs, --mistakes or --file.")
+    from groundling.tuning.dataset import check_name
     from groundling.tuning.selection import select
 
+    check_name(name)  # before the model is asked for an hour, not after
     bad: list[str] = []
     found: list[Example] = []
     if feedback or traces:
@@ -186,6 +188,8 @@ def export(shell: Shell, data: str, file: Path, form: Any, part: str) -> None:
     text, left = "".join(written), len(examples) - len(written)
     if str(file) == "-":
         click.echo(text, nl=False)
+        if left:
+            shell.warn(f"{left:,} examples have no place in this format, and are left out.")
         return
     try:
         file.write_text(text, encoding="utf-8")
@@ -251,7 +255,8 @@ def _of_documents(
     with open_home(shell, documents=True) as home:
         read_documents(shell, home, base, None)
         shell.status(f"The model asks and answers about {base}; each question takes some seconds …")
-        with stages(shell) as tell:
+        kept = "What was asked is kept; the same command goes on from there."
+        with stages(shell, kept) as tell:
             found = from_documents(
                 home.knowledge(base), home.model, questions, tell,
                 asked_as=asked_as, phrasings=phrasings,
@@ -272,7 +277,8 @@ def _of_mistakes(shell: Shell, data: str) -> list[Example]:
 
     asked = _shelf(shell).get(data)
     shell.status(f"The model is asked what {data} asks …")
-    with open_home(shell, documents=False) as home, stages(shell) as tell:
+    lost = "No answer is kept, and no data set is changed: the same command asks all of it again."
+    with open_home(shell, documents=False) as home, stages(shell, lost) as tell:
         return from_mistakes(asked, home.model, tell)
 
 

@@ -44,7 +44,8 @@ def gate(shell: Shell, name: str, data: str | None, allow: float, dry_run: bool)
     shelf = AdapterShelf(settings.adapters_path)
     card = shelf.get(name).card
     found = DataShelf(settings.tuning_path / "data").get(data or card.data)
-    with stages(shell) as tell:
+    lost = f"Nothing of it is kept, and {name} is not promoted: the same command begins anew."
+    with stages(shell, lost) as tell:
         model = ChatLlama.from_settings(settings)
         verdict = judge(model, name, found.heldout(), allowed=allow, tell=tell)
     shelf.score(name, verdict.scores)

@@ -90,8 +90,15 @@ def remove(shell: Shell, name: str) -> None:
     """Delete an adapter, and what its training kept."""
     import shutil
 
-    _shelf(shell).remove(name)
-    shutil.rmtree(shell.settings.tuning_path / "runs" / name, ignore_errors=True)
+    from groundling.tuning.supervisor import alone
+
+    shelf = _shelf(shell)
+    if name not in shelf:
+        shelf.remove(name)  # says that there is none
+    kept = shell.settings.tuning_path / "runs" / name
+    with alone(kept):  # not under a training of that name
+        shelf.remove(name)
+        shutil.rmtree(kept)
     shell.out({"removed": name}, [f"Deleted: {name}."])
 
 

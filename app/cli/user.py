@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from groundling.cli.output import Group, Shell, pass_shell
+from groundling.errors import SettingsError
 
 if TYPE_CHECKING:
     from groundling.server.people.keys import Key
@@ -53,8 +54,10 @@ def add(
     assistants. An admin also has users, all traces and the audit log. The first user has to
     be an admin.
     """
+    from groundling.server.people.keys import check
     from groundling.server.person import Role
 
+    check(label, days)
     with _people(shell) as people:
         people.users.add(name, Role(role), again=again)
         _log(people, "user.add", name, role=role)
@@ -126,7 +129,12 @@ def remove(shell: Shell, name: str, yes: bool) -> None:
     with _people(shell) as people:
         people.users.get(name)
         last = len(people.users.list()) == 1
-        if last and not yes and sys.stdin.isatty():
+        if last and not yes and not sys.stdin.isatty():
+            raise SettingsError(
+                f"{name} is the only user; without one, everybody on this machine is an admin.",
+                hint=f"If that is meant: groundling user remove {name} --yes",
+            )
+        if last and not yes:
             click.confirm(
                 f"{name} is the only user. Serve this machine alone, without keys?",
                 abort=True,

@@ -1,4 +1,8 @@
-"""Which adapters a call uses: those it names, else those of its model, else the promoted one."""
+"""Which adapters a call uses: those it names, else those of its model, else the promoted one.
+
+A name stands for one adapter of the shelf; several joined by "+" are applied together, each
+in full. No name is ever a path: a server's clients may send them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from groundling.models.adapter_shelf import AdapterShelf, fingerprint
+from groundling.models.adapter_shelf import AdapterShelf, Shelved, fingerprint
 from groundling.models.calling import adapters_of
 from groundling.models.calls import Adapter
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from groundling.settings import Settings
 
 NONE, PROMOTED = "none", "promoted"
+TOGETHER = "+"
 
 
 def adapters_for(
@@ -33,29 +38,48 @@ def adapters_for(
     """
     if settings is None:
         return adapters_of(given)
-    shelf = AdapterShelf(settings.adapters_path)
     if given is None:
-        wanted = settings.model.adapter
-        if wanted == NONE:
-            return ()
-        name = _promoted(shelf, model) if wanted == PROMOTED else wanted
-        given = [] if name is None else [name]
+        return tuple(Adapter(each.file) for each in answering(settings, model))
+    shelf = AdapterShelf(settings.adapters_path)
     return adapters_of([_file(one, shelf, model) for one in given])
 
 
-def _promoted(shelf: AdapterShelf, model: Path) -> str | None:
-    # Most homes have no adapter: no model's hash is worked out for that.
-    return shelf.promoted(fingerprint(model)) if shelf.any_promoted else None
+def answering(settings: Settings, model: Path, wanted: str | None = None) -> tuple[Shelved, ...]:
+    """Return the adapters that a model answers with at this moment.
+
+    Args:
+        settings: of the home folder.
+        model: the model's file.
+        wanted: names joined by "+", `promoted` or `none`; None: what `model.adapter` says.
+
+    Raises:
+        AdapterError: there is none of that name, or it is of another base.
+    """
+    shelf = AdapterShelf(settings.adapters_path)
+    wanted = wanted or settings.model.adapter
+    if wanted == NONE:
+        return ()
+    if wanted == PROMOTED:
+        # Most homes have no adapter: no model's hash is worked out for that.
+        name = shelf.promoted(fingerprint(model)) if shelf.any_promoted else None
+        return () if name is None else (_shelved(name, shelf, model),)
+    return tuple(_shelved(name, shelf, model) for name in wanted.split(TOGETHER))
+
+
+def together(adapters: Sequence[Shelved]) -> str:
+    """Return the name of adapters that are applied together; of none, `none`."""
+    return TOGETHER.join(each.card.name for each in adapters) or NONE
 
 
 def _file(one: Any, shelf: AdapterShelf, model: Path) -> Any:
     if isinstance(one, Mapping) and "name" in one:
         rest = {key: value for key, value in one.items() if key != "name"}
-        return {"path": _of(str(one["name"]), shelf, model), **rest}
+        return {"path": _shelved(str(one["name"]), shelf, model).file, **rest}
     if isinstance(one, str) and not (one.endswith(".gguf") or "/" in one or "\\" in one):
-        return _of(one, shelf, model)
+        return _shelved(one, shelf, model).file
     return one
 
 
-def _of(name: str, shelf: AdapterShelf, model: Path) -> Path:
-    return shelf.for_base(name, fingerprint(model)).file
+def _shelved(name: str, shelf: AdapterShelf, model: Path) -> Shelved:
+    shelf.get(name)  # before a hash is worked out for nothing
+    return shelf.for_base(name, fingerprint(model))

@@ -18,6 +18,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -99,6 +100,15 @@ class AdapterShelf:
         found = [self.get(each.name) for each in self._folder.iterdir() if each.name in self]
         return sorted(found, key=lambda each: each.card.created, reverse=True)
 
+    def of(self, base: str) -> builtins.list[Shelved]:
+        """Return the adapters of a base, the newest first; damaged ones are passed over."""
+        found = []
+        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+            with suppress(AdapterError):
+                found.append(self.get(folder.name))
+        found = [each for each in found if each.card.base == base]
+        return sorted(found, key=lambda each: each.card.created, reverse=True)
+
     def get(self, name: str) -> Shelved:
         """Return an adapter.
 
@@ -106,7 +116,7 @@ class AdapterShelf:
             AdapterError: there is none of that name, or its card is damaged.
         """
         if name not in self:
-            raise AdapterError(f"There is no adapter {name}.", hint="groundling tune list")
+            raise _unknown(name)
         place = self._folder / name
         try:
             card = AdapterCard(**json.loads((place / CARD).read_text(encoding="utf-8")))
@@ -141,7 +151,7 @@ class AdapterShelf:
             AdapterError: the name is none, or is promoted; the disk is full.
         """
         name = card.name
-        self.check_free(name)
+        self.check_free(name)  # before the file is copied; and again where nobody can promote it
         self._folder.mkdir(parents=True, exist_ok=True)
         beside = self._folder / f".{name}.{uuid.uuid4().hex[:8]}"
         try:
@@ -149,8 +159,12 @@ class AdapterShelf:
             shutil.copyfile(file, beside / ADAPTER)
             _write(beside / CARD, asdict(card))
             with self._locked():
+                self.check_free(name)
                 shutil.rmtree(self._folder / name, ignore_errors=True)
                 beside.rename(self._folder / name)
+        except AdapterError:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
         except OSError as error:
             shutil.rmtree(beside, ignore_errors=True)
             raise AdapterError(
@@ -172,24 +186,28 @@ class AdapterShelf:
         Raises:
             AdapterError: there is none, or it is promoted.
         """
-        self.get(name)
-        if name in self._all_promoted():
-            raise AdapterError(
-                f"The adapter {name} is promoted and answers at this moment.",
-                hint="groundling tune rollback",
-            )
-        shutil.rmtree(self._folder / name)
+        if name not in self:  # a damaged card is no reason: this is what mends it
+            raise _unknown(name)
+        with self._locked():
+            if name in self._all_promoted():
+                raise AdapterError(
+                    f"The adapter {name} is promoted and answers at this moment.",
+                    hint="groundling tune rollback",
+                )
+            shutil.rmtree(self._folder / name)
 
     # promotion
 
     def promote(self, name: str) -> str | None:
         """Let an adapter answer wherever its base does; return the one that did before."""
-        card = self.get(name).card
+        self.get(name)  # before a lock is made for nothing
         with self._locked():
+            card = self.get(name).card
             history = self._history()
             before = _last(history, card.base)
             if before != name:
-                step = {"name": name, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                step = {"name": name, "at": now, "created": card.created}
                 history.setdefault(card.base, []).append(step)
                 self._keep(history)
         return before
@@ -210,8 +228,8 @@ class AdapterShelf:
                     "No adapter of this base is promoted.", hint="groundling tune list"
                 )
             gone = history[base].pop()["name"]
-            while history[base] and history[base][-1]["name"] not in self:
-                history[base].pop()  # deleted since
+            while history[base] and not self._stands(history[base][-1]):
+                history[base].pop()
             self._keep(history)
             return gone, _last(history, base)
 
@@ -238,6 +256,13 @@ class AdapterShelf:
                 hint=f"groundling --model {found.card.base_name} …, or groundling tune sft",
             )
         return found
+
+    def _stands(self, step: Mapping[str, str]) -> bool:
+        """Tell whether what was promoted is still there: not deleted, nor trained anew since."""
+        if step["name"] not in self:
+            return False
+        created = self.get(step["name"]).card.created
+        return step.get("created", created) == created
 
     def _all_promoted(self) -> set[str]:
         history = self._history()
@@ -277,6 +302,10 @@ def _hashed(path: str, *_: int) -> str:
         while block := file.read(_READ):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _unknown(name: str) -> AdapterError:
+    return AdapterError(f"There is no adapter {name}.", hint="groundling tune list")
 
 
 def _read_pointer(file: Path) -> dict[str, builtins.list[dict[str, str]]]:

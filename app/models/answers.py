@@ -81,6 +81,7 @@ class AnswerReader:
         thoughts: separates them from the answer.
         parser: finds tool calls; None where no tool may be called.
         markup: matches control tokens' texts, where the engine writes them, too.
+        adapters: what is shown of those that the model answers with.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class AnswerReader:
         thoughts: Thoughts,
         parser: Parser | None = None,
         markup: re.Pattern[str] | None = None,
+        adapters: Sequence[str] = (),
     ) -> None:
         self._model_name = model_name
+        self._adapters = list(adapters)
         self._thoughts = thoughts
         self._parser = parser
         self._markup = markup
@@ -203,6 +206,8 @@ class AnswerReader:
             "model_provider": PROVIDER,
             "finish_reason": reason,
         }
+        if self._adapters:
+            metadata["adapters"] = self._adapters
         return metadata | (timings(chunk.usage) if chunk.usage is not None else {})
 
 

@@ -15,6 +15,7 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from groundling.errors import ContextOverflow
+from groundling.models.adapter_shelf import ADAPTER
 from groundling.models.answers import AnswerReader, Thoughts
 from groundling.models.calls import Adapter, ModelEngine, Priority, Request
 from groundling.models.sampled import SAMPLING_FIELDS
@@ -72,7 +73,8 @@ class Call:
             texts = sorted(self.engine.vocabulary.control_texts, key=len, reverse=True)
             markup = re.compile("|".join(map(re.escape, texts)))
         thoughts = Thoughts(template.thinking, self.thinking)
-        return AnswerReader(self.model_name, thoughts, parser, markup)
+        adapters = [shown_adapter(each) for each in self.request.adapters]
+        return AnswerReader(self.model_name, thoughts, parser, markup, adapters)
 
 
 def prepare(
@@ -192,6 +194,13 @@ def adapters_of(given: Sequence[Any] | None) -> tuple[Adapter, ...]:
             raise ValueError(f"{one!r} is no adapter")
         adapters.append(one)
     return tuple(adapters)
+
+
+def shown_adapter(adapter: Adapter) -> str:
+    """Return what may be shown of an adapter: its name, or its file's without the folder."""
+    path = adapter.path
+    name = path.parent.name if path.name == ADAPTER else path.name
+    return name if adapter.scale == 1.0 else f"{name} × {adapter.scale:g}"
 
 
 def shown_name(model: str) -> str:

@@ -32,7 +32,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
 
 from groundling.errors import ModelError
-from groundling.models.adapter_names import adapters_for
+from groundling.models.adapter_names import adapters_for, answering
+from groundling.models.adapter_shelf import Shelved
 from groundling.models.answers import AnswerReader
 from groundling.models.calibration import as_measured
 from groundling.models.calling import (
@@ -154,6 +155,19 @@ class ChatLlama(Sampled, FormingChat):
         chat = cls(model=settings.model.name, **fields)
         chat._settings = settings
         return chat
+
+    def answering(self) -> tuple[Shelved, ...]:
+        """Return the adapters of the shelf that a call of this moment uses where it names none.
+
+        Reads no weights.
+
+        Raises:
+            ModelNotFound: the model is not on this machine.
+            AdapterError: `model.adapter` names one that is not there, or is of another base.
+        """
+        if self._settings is None or self.adapters is not None:
+            return ()
+        return answering(self._settings, self._path(self.model))
 
     # Counting
 
@@ -326,9 +340,7 @@ class ChatLlama(Sampled, FormingChat):
     # The engine
 
     def _engine(self, model: str) -> ModelEngine:
-        path = self._paths.get(model)
-        if path is None:
-            path = self._paths[model] = self._find(model)
+        path = self._path(model)
         names = {field.name for field in dataclasses.fields(EngineSettings)} - _RENAMED.keys()
         values = {name: getattr(self, name) for name in names}
         values |= {name: getattr(self, field) for name, field in _RENAMED.items()}
@@ -343,6 +355,11 @@ class ChatLlama(Sampled, FormingChat):
     def _adapters(self, wished: Sequence[Any] | None, engine: ModelEngine) -> tuple[Adapter, ...]:
         given = self.adapters if wished is None else wished
         return adapters_for(given, self._settings, engine.path)
+
+    def _path(self, model: str) -> Path:
+        if model not in self._paths:
+            self._paths[model] = self._find(model)
+        return self._paths[model]
 
     def _find(self, model: str) -> Path:
         from groundling import settings

@@ -53,6 +53,11 @@ def engine_for(
         return engine
 
 
+def shared() -> list[ModelEngine]:
+    """Return the engines that are loaded; does not wait for one that is being loaded."""
+    return [engine for engine in list(_engines.values()) if not engine.closed]
+
+
 def _open(
     kind: type[Engine | SupervisedEngine],
     path: Path,

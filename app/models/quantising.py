@@ -57,18 +57,13 @@ def quantise(
         threads: default: all cores.
 
     Raises:
-        ModelError: the type is none, or llama.cpp cannot do it.
+        ModelError: the type is none, or llama.cpp cannot do it; the target is the source.
         ModelFileError: the source is no GGUF.
         DiskFull: there is not enough room for the new file.
     """
-    if kind not in TYPES:
-        raise ModelError(f"There is no type {kind}.", hint=f"One of {', '.join(TYPES)}.")
-    if kind in NEEDS_IMPORTANCE and importance is None:
-        raise ModelError(
-            f"{kind} is only usable with an importance matrix of your own texts.",
-            hint="groundling model quantize … --importance TEXTS",
-        )
+    check_type(kind, weighed=importance is not None)
     header = read_gguf(source)
+    check_target(target, source)
     free = shutil.disk_usage(target.parent).free
     if free < header.file_bytes + _MARGIN and TYPES[kind] > 1:
         raise DiskFull(
@@ -90,6 +85,37 @@ def quantise(
         finally:
             beside.unlink(missing_ok=True)
     return size
+
+
+def check_type(kind: str, *, weighed: bool) -> None:
+    """Look whether a type can be made.
+
+    Args:
+        weighed: whether there is an importance matrix.
+
+    Raises:
+        ModelError: it is none, or wants a matrix.
+    """
+    if kind not in TYPES:
+        raise ModelError(f"There is no type {kind}.", hint=f"One of {', '.join(TYPES)}.")
+    if kind in NEEDS_IMPORTANCE and not weighed:
+        raise ModelError(
+            f"{kind} is only usable with an importance matrix of your own texts.",
+            hint="groundling model quantize … --importance TEXTS",
+        )
+
+
+def check_target(target: Path, source: Path) -> None:
+    """Keep a model from being replaced by what is made of it.
+
+    Raises:
+        ModelError: both are one file.
+    """
+    if target.exists() and target.samefile(source):
+        raise ModelError(
+            f"{target} is the file that it would be made of, which is only read.",
+            hint="Give the new file another name.",
+        )
 
 
 def _run(told: Mapping[str, object], kind: str) -> None:

@@ -40,18 +40,20 @@ def reader_of(file: Path) -> Iterator[Reader]:
     if not model:
         reason = errors[0] if errors else "llama.cpp gives no reason"
         raise ModelFileError(f"The vocabulary of {file} cannot be read: {reason}.")
-    vocabulary = Vocabulary(llama, model)
     source = header.metadata.get(_TEMPLATE)
     try:
-        yield Reader(
-            vocabulary,
-            ChatTemplate(
-                source if isinstance(source, str) else None,
-                bos=vocabulary.bos,
-                eos=vocabulary.eos,
-                control_texts=vocabulary.control_texts,
-            ),
-        )
+        vocabulary = Vocabulary(llama, model)
+        try:
+            yield Reader(
+                vocabulary,
+                ChatTemplate(
+                    source if isinstance(source, str) else None,
+                    bos=vocabulary.bos,
+                    eos=vocabulary.eos,
+                    control_texts=vocabulary.control_texts,
+                ),
+            )
+        finally:
+            vocabulary.close()
     finally:
-        vocabulary.close()
         llama.llama_model_free(model)

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groundling.server.logs import about
+from groundling.server.problems import GONE
 
 _LOG = logging.getLogger("groundling.server.access")
 _RUN = re.compile(r"/runs/([0-9a-fA-F-]{36})$")
@@ -77,7 +78,7 @@ class Access:
                     extra={
                         "fields": {
                             "interface": interface_of(scope["path"]),
-                            "status": status or 499,  # nginx's word for a client that went away
+                            "status": status or GONE,
                             "ms": round((time.perf_counter() - began) * 1000, 1),
                         }
                     },

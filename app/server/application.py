@@ -32,13 +32,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from groundling.errors import ModelNotFound, SettingsError
 from groundling.server import page
 from groundling.server.access import Access
-from groundling.server.interfaces import HANDLERS, without_place
+from groundling.server.interfaces import HANDLERS
 from groundling.server.lease import lease
 from groundling.server.logs import note
 from groundling.server.metrics import Metrics
 from groundling.server.people.middleware import Admittance
 from groundling.server.people.people import People
-from groundling.server.problems import Problem, answer, problem_of
+from groundling.server.problems import Problem, answer, told_of
 from groundling.server.run import Served, is_loopback
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Application(Served):
             return
         self.state, self.reason, self.hint = state, None, None
         if error is not None:
-            told = without_place(problem_of(error), self.home.settings)
+            told = told_of(error, self.home.settings.home)
             self.reason, self.hint = told.message, told.hint
         seconds = round(time.monotonic() - self._began, 3)
         _LOG.info(_SAID[state], extra={"fields": {"seconds": seconds, **self._why()}})

@@ -7,11 +7,15 @@ kept for the next run. Model, embedder and memories are one for all people.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from groundling.errors import KnowledgeError
+from pydantic import ValidationError
+
+from groundling.errors import KnowledgeError, ModelError, ModelNotFound, SettingsError
+from groundling.server.adapters import Adapters
+from groundling.models.adapter_names import together
 from groundling.server.person import Person
 
 if TYPE_CHECKING:
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from groundling.home import Home
+    from groundling.knowledge.base import Knowledge
+    from groundling.models.adapter_shelf import Shelved
     from groundling.memory.memories import Memories
+    from groundling.settings import ModelSettings
 
 _KEPT = 256
 _NOBODYS = "--"  # no folder of documents is called so
@@ -33,6 +40,7 @@ class Wishes:
     Args:
         knowledge: the knowledge base to answer from.
         temperature, top_p, seed, max_tokens: of the model; default: as configured.
+        adapter: names joined by "+", `promoted` or `none`; default: as configured.
         strict: refuse what the documents do not answer.
     """
 
@@ -41,13 +49,30 @@ class Wishes:
     top_p: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
+    adapter: str | None = None
     strict: bool | None = None
 
     @property
     def model(self) -> dict[str, Any]:
         """The settings of the model that are wished for."""
-        names = ("temperature", "top_p", "seed", "max_tokens")
+        names = ("temperature", "top_p", "seed", "max_tokens", "adapter")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def applied(self, settings: ModelSettings) -> ModelSettings:
+        """Return the settings of the model with what is wished for.
+
+        Raises:
+            SettingsError: a value is impossible; it names it.
+        """
+        if not self.model:
+            return settings
+        try:
+            return settings.model_validate(
+                {**settings.model_dump(exclude_unset=True), **self.model}
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            raise SettingsError(f"{first['loc'][0]}: {first['msg']}.") from None
 
 
 class Graphs:
@@ -68,20 +93,52 @@ class Graphs:
         self._home = home
         self._saver = saver
         self._model = model
+        self.adapters = Adapters(home, elsewhere=model is not None)
         self._lock = Lock()
         self._made: OrderedDict[Any, CompiledStateGraph[Any, None, Any, Any]] = OrderedDict()
         self._memories: Memories | None = None
+        self._opening = Lock()
+        self._by_words: dict[str, Knowledge] = {}
 
     @property
     def model(self) -> BaseChatModel:
         """The chat model that all of them share."""
         return self._model if self._model is not None else self._home.model
 
+    def chat(self, wanted: str | None = None) -> tuple[BaseChatModel, tuple[Shelved, ...]]:
+        """Return the chat model that answers with adapters, and those.
+
+        Args:
+            wanted: as for a wish.
+
+        Raises:
+            AdapterError: there is none of that name, or it is of another base.
+            ModelNotFound: the model is not on this machine.
+        """
+        adapters = self.adapters.answering(wanted)
+        if not self.adapters.usable or (wanted is None and not adapters):
+            return self.model, ()
+        from groundling.models.configured import chat_model
+
+        model = Wishes(adapter=together(adapters)).applied(self._home.settings.model)
+        return chat_model(self._home.settings.model_copy(update={"model": model})), adapters
+
     @property
     def memories(self) -> Memories | None:
         """What is remembered of all people; None where `memory.enabled` is off."""
         with self._lock:
             return self._opened_memories()
+
+    def knowledge(self, folder: str) -> Knowledge:
+        """Return an opened knowledge base; without its embedder, words find its documents.
+
+        Raises:
+            KnowledgeError: it is damaged, or not there.
+        """
+        try:
+            return self._home.knowledge(folder)
+        except ModelNotFound:
+            return self._without_embedder(folder)
 
     def get(
         self, name: str, person: Person, wishes: Wishes | None = None, *, threads: bool = True
@@ -100,8 +157,8 @@ class Graphs:
             KnowledgeError: there is no such knowledge base.
             SettingsError: a wish has an impossible value.
         """
-        wishes = wishes or Wishes()
-        key = (name, person.id, wishes, threads)
+        wishes, made_at = self._pinned(wishes or Wishes())
+        key = (name, person.id, wishes, threads, made_at)
         with self._lock:
             if (made := self._made.get(key)) is not None:
                 self._made.move_to_end(key)
@@ -118,6 +175,20 @@ class Graphs:
             self._made.clear()
             if knowledge is not None:
                 self._home.forget(knowledge)
+                with self._opening:
+                    if (opened := self._by_words.pop(knowledge, None)) is not None:
+                        opened.close()
+
+    def _pinned(self, wishes: Wishes) -> tuple[Wishes, tuple[str, ...]]:
+        """Name the adapters that answer now, and when they were made: a run keeps to them."""
+        if not self.adapters.usable:
+            return wishes, ()
+        try:
+            adapters = self.adapters.answering(wishes.adapter)
+        except ModelError:  # whoever calls the model is told; a state is read without one
+            return wishes, ()
+        made_at = tuple(each.card.created for each in adapters)
+        return replace(wishes, adapter=together(adapters)), made_at
 
     def _build(
         self, name: str, person: Person, wishes: Wishes, threads: bool
@@ -128,9 +199,7 @@ class Graphs:
 
         settings = self._home.settings.model_copy(deep=True)
         settings.memory = settings.memory.model_copy(update={"user": person.id})
-        settings.model = settings.model.model_validate(
-            {**settings.model.model_dump(exclude_unset=True), **wishes.model}
-        )
+        settings.model = wishes.applied(settings.model)
         if wishes.strict is not None:
             settings.retrieval = settings.retrieval.model_copy(update={"strict": wishes.strict})
         # The configured documents are their owner's; others answer from what they may read.
@@ -147,16 +216,29 @@ class Graphs:
         resources = Resources(
             settings,
             model=model,
-            knowledge=self._home.knowledge(wanted) if there else None,
+            knowledge=self.knowledge(wanted) if there else None,
             memories=self._opened_memories(),
         )
         compiled = registry.build(name, resources, self._saver if threads else None)
         made_of = Provenance.of(name, resources, wanted if there else None)
         return compiled.with_config(metadata=made_of.metadata)
 
+    def _without_embedder(self, folder: str) -> Knowledge:
+        from groundling.knowledge.base import Knowledge
+
+        settings = self._home.settings
+        with self._opening:
+            if folder not in self._by_words:
+                self._by_words[folder] = Knowledge.open(
+                    settings.knowledge_path(folder),
+                    None,
+                    create=False,
+                    chunk_characters=settings.retrieval.chunk_characters,
+                )
+            return self._by_words[folder]
+
     def _opened_memories(self) -> Memories | None:
         if self._memories is None and self._home.settings.memory.enabled:
-            from groundling.errors import ModelNotFound
             from groundling.memory.memories import Memories
 
             try:
@@ -176,3 +258,6 @@ class Graphs:
             if self._memories is not None:
                 self._memories.close()
                 self._memories = None
+            with self._opening:
+                while self._by_words:
+                    self._by_words.popitem()[1].close()

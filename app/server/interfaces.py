@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from groundling.errors import GroundlingError
-from groundling.server.problems import Problem, answer, problem_of
+from groundling.server.problems import Problem, answer, problem_of, told_of
 
 if TYPE_CHECKING:
     from groundling.server.services import Services
-    from groundling.settings import Settings
 
 _LOG = logging.getLogger("groundling.server")
 
@@ -60,22 +59,13 @@ def interfaces(held: Services) -> Starlette:
 
 async def problem(request: Request, error: Exception) -> Response:
     """Say what went wrong, in the shape of the interface; the log says more."""
-    told = problem_of(error)
+    held = getattr(request.app.state, "services", None)  # the page has none while it opens
+    told = problem_of(error) if held is None else told_of(error, held.settings.home)
     if told.status == 500:
         _LOG.exception("%s %s failed.", request.method, request.url.path, exc_info=error)
-    if (held := getattr(request.app.state, "services", None)) is not None:
-        told = without_place(told, held.settings)
     return answer(told, request.url.path)
 
 
-def without_place(problem: Problem, settings: Settings) -> Problem:
-    """Leave out where the home folder lies: callers of other machines need not know."""
-    for home in (str(settings.home), str(settings.home.resolve())):
-        problem.message = problem.message.replace(home, "HOME")
-        problem.hint = problem.hint and problem.hint.replace(home, "HOME")
-    return problem
-
-
 HANDLERS: Mapping[Any, Any] = dict.fromkeys(
-    (Problem, GroundlingError, HTTPException, Exception), problem
+    (Problem, GroundlingError, HTTPException, ClientDisconnect, Exception), problem
 )

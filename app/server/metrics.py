@@ -189,7 +189,7 @@ class Engines(Collector):
         )
         totals: dict[str, list[int]] = {}
         engines = sys.modules.get("groundling.models.engines")  # who loads no model pays nothing
-        for engine in list(engines._engines.values()) if engines else []:
+        for engine in engines.shared() if engines else []:
             if (done := getattr(engine, "totals", None)) is not None:
                 sums = totals.setdefault(engine.path.stem, [0, 0, 0])
                 for n, number in enumerate((done.passes, done.read, done.reused)):

@@ -10,13 +10,16 @@ server makes of it what the client of that path understands:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from groundling import errors
 
 RETRY_SECONDS = 2
+GONE = 499  # nginx's word for a client that did not wait; nobody reads it
 _STATUS: tuple[tuple[type[errors.GroundlingError], int, str], ...] = (
     (errors.UnknownThread, 404, "not_found"),
     (errors.UnknownMemory, 404, "not_found"),
@@ -99,6 +102,8 @@ def problem_of(error: Exception) -> Problem:
             return error
         case HTTPException():
             return Problem(error.status_code, str(error.detail), headers=error.headers)
+        case ClientDisconnect():
+            return Problem(GONE, "The client went away before it had sent its request.")
         case errors.GroundlingError():
             status, code = next(
                 ((status, code) for kind, status, code in _STATUS if isinstance(error, kind)),
@@ -110,6 +115,26 @@ def problem_of(error: Exception) -> Problem:
             return Problem(
                 500, "Something failed inside the server.", hint="Its log names the request id."
             )
+
+
+def told_of(error: Exception, home: Path) -> Problem:
+    """Return what a client is told of an error: never where the home folder lies.
+
+    Args:
+        error: whatever went wrong.
+        home: the home folder.
+    """
+    problem = problem_of(error)
+    problem.message = without_home(problem.message, home)
+    problem.hint = problem.hint and without_home(problem.hint, home)
+    return problem
+
+
+def without_home(text: str, home: Path) -> str:
+    """Leave out of a text where the home folder lies: other machines need not know."""
+    for place in sorted({str(home), str(home.resolve())}, key=len, reverse=True):
+        text = text.replace(f"{place}/", "").replace(place, "the home folder")
+    return text
 
 
 def answer(problem: Problem, path: str) -> Response:

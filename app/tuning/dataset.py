@@ -16,7 +16,7 @@ import re
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +89,7 @@ class TrainingData:
 
     def drops(self) -> list[dict[str, Any]]:
         """Return what was let go, with the rule and the reason."""
-        return [json.loads(line) for line in _lines(self.path / "drops.jsonl")]
+        return list(_objects(self.path / "drops.jsonl"))
 
 
 class DataShelf:
@@ -115,7 +115,7 @@ class DataShelf:
         Raises:
             TuningError: the name is none, nothing is left to learn from, or the disk is full.
         """
-        _check(name)
+        check_name(name)
         if not chosen.train:
             why = Counter(drop.rule for drop in chosen.drops)
             told = ", ".join(f"{count} {rule}" for rule, count in why.most_common())
@@ -126,7 +126,8 @@ class DataShelf:
             )
         card = _card(name, chosen, licence, made_of or {})
         place = self._folder / name / card.version
-        if not (place / _CARD).is_file():
+        if not _whole(place):
+            shutil.rmtree(place, ignore_errors=True)  # what is left of it is told by the rename
             self._write(place, card, chosen)
         (self._folder / name / "latest.new").write_text(card.version, encoding="utf-8")
         (self._folder / name / "latest.new").replace(self._folder / name / "latest")
@@ -143,7 +144,7 @@ class DataShelf:
         """
         name, _, said = name.partition("@")
         version = version or said or None
-        _check(name)
+        check_name(name)
         folder = self._folder / name
         if version is None:
             try:
@@ -177,7 +178,7 @@ class DataShelf:
         Raises:
             TuningError: there is none.
         """
-        _check(name)
+        check_name(name)
         versions = self._versions(self._folder / name)
         if not versions:
             raise _unknown(name)
@@ -250,17 +251,31 @@ def _drops(chosen: Selection) -> str:
 
 
 def _read(file: Path) -> Iterator[Example]:
-    for number, line in enumerate(_lines(file), start=1):
-        yield parse(json.loads(line), source="file", group=f"{number}")
+    for number, value in enumerate(_objects(file), start=1):
+        yield parse(value, source="file", group=f"{number}")
 
 
-def _lines(file: Path) -> Sequence[str]:
+def _objects(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # Not splitlines: a text may have other ends of lines in it, such as U+2028.
+        for line in file.read_text(encoding="utf-8").split("\n"):
+            if line:
+                yield json.loads(line)
+    except (OSError, ValueError) as error:
         raise TuningError(
             f"{file} is damaged: {error}", hint="groundling tune data build makes it anew."
         ) from error
+
+
+def _whole(folder: Path) -> bool:
+    """Tell whether a version is there and can be read."""
+    if not (folder / _CARD).is_file():
+        return False
+    try:
+        stored = TrainingData(_read_card(folder), folder)
+        return bool(stored.train()) and stored.heldout() is not None
+    except TuningError:
+        return False
 
 
 def _read_card(folder: Path) -> Card:
@@ -273,7 +288,12 @@ def _read_card(folder: Path) -> Card:
         ) from error
 
 
-def _check(name: str) -> None:
+def check_name(name: str) -> None:
+    """Look whether a data set may be called so.
+
+    Raises:
+        TuningError: it may not.
+    """
     if not _NAME.fullmatch(name) or ".." in name:
         raise TuningError(
             f"{name!r} cannot be a data set's name.",

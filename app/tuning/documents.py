@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 
+from groundling.errors import ContextOverflow
 from groundling.evaluation.evaluators.matching import holds
 from groundling.graphs.nodes.augmenting import lines
 from groundling.knowledge.base import TUNING
@@ -138,7 +139,10 @@ def _sentence(case: Case, passage: Passage, model: BaseChatModel) -> str:
     """Return what the model answers from the passage if it has the phrase; else the phrase."""
     used = prompt("answer", language_of(case.question))
     messages = used.messages(passages=numbered([passage]), question=case.question)
-    said = model.invoke(messages, used.quiet, temperature=0.0, max_tokens=_ANSWER).text.strip()
+    try:
+        said = model.invoke(messages, used.quiet, temperature=0.0, max_tokens=_ANSWER).text.strip()
+    except ContextOverflow:  # the question was made of the passage's beginning alone
+        return case.answer
     whole = said.endswith(_ENDS) and len(said) <= _LONGEST
     return said if whole and holds(said, case.answer) else case.answer
 
@@ -160,7 +164,11 @@ def _phrasings(case: Case, passage: Passage, model: BaseChatModel, most: int) ->
             continue
         if language_of(line) != language_of(case.question) or holds(line, case.answer):
             continue
-        if agrees(reply(line, passage.text, model), passage.text, span):
+        try:
+            said = reply(line, passage.text, model)
+        except ContextOverflow:  # what cannot be checked is not kept
+            break
+        if agrees(said, passage.text, span):
             found.append(line)
     return found
 

@@ -43,15 +43,10 @@ def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
             not installed; the disk is full.
         AdapterError: what came out does not fit the base.
     """
-    try:
-        import gguf
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-    except ImportError as error:
-        raise TuningError(
-            "Adapters are written with gguf and safetensors, which are not installed.",
-            hint='pip install "groundling[tune]"',
-        ) from error
+    gguf = _gguf()
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
     config = _config(folder)
     header = read_gguf(base)
     try:
@@ -96,6 +91,28 @@ def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
         writer.close()
         beside.unlink(missing_ok=True)
     return read_gguf(file)
+
+
+def check_exportable(header: GgufHeader) -> None:
+    """Refuse a base whose adapter could be trained and not be written.
+
+    Raises:
+        TuningError: gguf does not know the architecture, or is not installed.
+    """
+    tensor_names(_gguf(), header)
+
+
+def _gguf() -> Any:
+    """Return the module that writes, once both that are needed are there."""
+    try:
+        import gguf
+        import safetensors.numpy  # noqa: F401
+    except ImportError as error:
+        raise TuningError(
+            "Adapters are written with gguf and safetensors, which are not installed.",
+            hint='pip install "groundling[tune]"',
+        ) from error
+    return gguf
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -235,7 +235,8 @@ def _label(value: Any) -> bool:
 def _objects(text: str) -> Iterator[tuple[int, Any]]:
     if text.lstrip().startswith("["):
         try:
-            yield from enumerate(json.loads(text), start=1)
+            for place, value in enumerate(json.loads(text), start=1):
+                yield place, "not an object" if isinstance(value, str) else value
             return
         except (ValueError, RecursionError):
             pass  # lines that are lists: each is told below
@@ -255,7 +256,18 @@ def _rows(file: Path, text: str) -> Iterator[tuple[int, Any]]:
     header = text.partition("\n")[0]
     delimiter = "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    names = [str(name).strip().lower() for name in rows.fieldnames or []]
+    try:
+        names = [str(name).strip().lower() for name in rows.fieldnames or []]
+    except csv.Error as error:
+        raise TuningError(
+            f"The first line of {file} is no header of CSV: {error}.",
+            hint="Quotation marks stand round a whole cell, and are doubled within.",
+        ) from error
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise TuningError(
+            f"{file} has the column {twice[0]} twice.",
+            hint="Give each column a name of its own in the first line.",
+        )
     if not {name for name, _ in _READERS}.intersection(names):
         raise TuningError(
             f"{file} has no columns that are known: {', '.join(names) or 'none'}.",
@@ -275,7 +287,7 @@ def _rows(file: Path, text: str) -> Iterator[tuple[int, Any]]:
             continue
         yield (
             rows.line_num,
-            {name: cell for name, cell in zip(names, row.values(), strict=True) if cell != ""},
+            {name.strip().lower(): cell for name, cell in row.items() if name.strip() and cell},
         )
 
 

@@ -56,9 +56,14 @@ def importance_of(base: Path, texts: Path) -> Importance:
         )
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            why = lines[-1] if lines else f"the process ended with {done.returncode}"
+            missing = "ModuleNotFoundError" in why
             raise TuningError(
-                f"What matters could not be read: {lines[-1] if lines else 'no reason given'}",
-                hint='pip install "groundling[tune]"',
+                f"What matters could not be read: {why}",
+                hint='pip install "groundling[tune]"'
+                if missing
+                else "The base is read as floats of 32 bits: it has to fit into memory, and "
+                "transformers has to know its kind. Without --importance neither is needed.",
             )
         with np.load(out) as stored:
             return {name: stored[name] for name in stored.files}

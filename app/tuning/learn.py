@@ -22,7 +22,7 @@ from groundling.models.adapter_shelf import ADAPTER, AdapterCard, AdapterShelf, 
 from groundling.models.gguf import read_gguf
 from groundling.settings import Settings
 from groundling.tuning.dataset import TrainingData
-from groundling.tuning.export import export_adapter
+from groundling.tuning.export import check_exportable, export_adapter
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.rewriting import check_rewritable, write_weights
 from groundling.tuning.supervisor import TrainingRun, alone
@@ -73,8 +73,8 @@ def learn(
         tell: called with what the training tells.
 
     Raises:
-        TuningError: see `TrainingRun`; the parent's PEFT form is gone; a base whose weights
-            cannot be written again is to be trained as a whole.
+        TuningError: see `TrainingRun`; the parent's PEFT form is gone; the base is of a kind
+            whose adapter, or whose weights, cannot be written.
         AdapterError: the name is none or is promoted, or the parent is another base's.
     """
     shelf = AdapterShelf(settings.adapters_path)
@@ -93,6 +93,8 @@ def learn(
     whole = recipe.weights == "full"
     if whole:
         check_rewritable(header)
+    else:
+        check_exportable(header)
     start = None if parent is None else _start(settings, shelf, card, whole)
     folder = settings.tuning_path / "runs" / name
     with alone(folder):

@@ -16,7 +16,7 @@ import numpy as np
 from groundling.errors import TuningError
 from groundling.models.adapters import check_adapter
 from groundling.models.gguf import read_gguf
-from groundling.models.quantising import TYPES, quantise
+from groundling.models.quantising import check_target, check_type, quantise
 
 _A, _B = ".lora_a", ".lora_b"
 _SKIPPED = ("GGUF.", "general.architecture", "general.file_type", "general.quantization_version")
@@ -35,7 +35,8 @@ def merge(base: Path, adapter: Path, target: Path, kind: str = "F16", scale: flo
     Raises:
         AdapterError: the adapter does not fit the base.
         TuningError: the extra `tune` is not installed; the disk is full.
-        ModelError: there is no such type.
+        ModelError: there is no such type, or it wants an importance matrix; the target is the
+            base itself.
     """
     try:
         import gguf
@@ -44,8 +45,8 @@ def merge(base: Path, adapter: Path, target: Path, kind: str = "F16", scale: flo
             "Files are merged with gguf, which is not installed.",
             hint='pip install "groundling[tune]"',
         ) from error
-    if kind not in TYPES:
-        quantise(base, target, kind)  # says what is wrong with it
+    check_type(kind, weighed=False)
+    check_target(target, base)
     check_adapter(read_gguf(base), adapter)
     beside = target.with_name(f".{target.name}.{os.getpid()}.f16")
     try:

@@ -2,7 +2,7 @@
 
 The sums are upper bounds for what PyTorch keeps: weights, the adapter's or all gradients,
 what the optimiser remembers of each, and what the backward pass needs of the forward pass.
-docs/measurements.md holds them against measured sizes.
+docs/tuning.md holds one of them against a measured size.
 """
 
 from __future__ import annotations

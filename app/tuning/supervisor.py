@@ -111,10 +111,11 @@ class TrainingRun:
             pad=pad,
             start=None if start is None else str(start.absolute()),
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_tokens(folder / TRAIN, learnt)
-        write_tokens(folder / HELDOUT, tried)
-        job.write(folder / "job.json")
+        with _stored(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_tokens(folder / TRAIN, learnt)
+            write_tokens(folder / HELDOUT, tried)
+            job.write(folder / "job.json")
         return cls(folder, job, needed, skipped)
 
     @property
@@ -131,7 +132,7 @@ class TrainingRun:
         Raises:
             TuningError: another process trains this run; or it failed, with its reason.
         """
-        with alone(self.folder):
+        with alone(self.folder), _stored(self.folder):
             yield from self._events(command or (sys.executable, "-P"))
 
     def _events(self, command: Sequence[str]) -> Iterator[Event]:
@@ -202,6 +203,19 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _stored(folder: Path) -> Iterator[None]:
+    """Say what to do where a run's own files cannot be written; the run's folder stays."""
+    try:
+        yield
+    except OSError as error:
+        raise TuningError(
+            f"The training cannot write into {folder}: {error.strerror or error}; "
+            "what was whole is kept.",
+            hint="Free the disk if it is full, and run the same command: it goes on from there.",
+        ) from error
 
 
 def _tokens(

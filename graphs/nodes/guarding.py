@@ -9,19 +9,23 @@ Where the policy says `ask`, the run stops at a question to the person, the same
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
+from groundling.facts.claim import CheckedClaim
 from groundling.graphs.nodes.conversation import history
 from groundling.graphs.nodes.waiting import can_wait
 from groundling.graphs.resources import Resources
 from groundling.guardrails.decision import Decision, Rail
 from groundling.tools.ask_person import AskedPerson
 
+_TEXTS: tuple[Literal["text", "query", "evidence", "correction"], ...] = (
+    "text", "query", "evidence", "correction",
+)  # fmt: skip
 AGREED = ("yes", "y", "approve", "ok", "true", "네", "예", "응", "승인")
 
 
@@ -104,8 +108,32 @@ async def guard_output(state: Mapping[str, Any], resources: Resources) -> dict[s
         update |= {
             "answer": decision["text"],
             "messages": _replaced(state, AIMessage, decision["text"]),
+            "claims": _redacted(state.get("claims") or [], answer, decision["text"], resources),
         }
     return update
+
+
+def _redacted(
+    claims: Sequence[CheckedClaim], before: str, after: str, resources: Resources
+) -> list[CheckedClaim]:
+    """Black out in claims what was blacked out in the answer, and place them in it anew.
+
+    A claim whose words cannot be found there any more stands at its beginning, with no length.
+    """
+    assert resources.guard is not None
+    plain = resources.guard.check_plain
+
+    def cleared(text: str | None) -> str | None:
+        return text and plain(text, "output")["text"]
+
+    found: list[CheckedClaim] = []
+    for claim in claims:
+        words = cleared(before[claim["start"] : claim["end"]]) or ""
+        start = after.find(words) if words else -1
+        texts = {name: cleared(claim[name]) for name in _TEXTS}
+        place = {"start": max(0, start), "end": start + len(words) if start >= 0 else 0}
+        found.append(cast("CheckedClaim", {**claim, **texts, **place}))
+    return found
 
 
 def passes(decision: Decision) -> bool:

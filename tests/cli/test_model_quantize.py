@@ -1,5 +1,6 @@
 """`groundling model quantize|compare|merge`: what a person reads, and what goes wrong."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_names_and_figures_fit_into_eighty_columns() -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("quantize", "MODEL", "--types", "Q9"), "There is no type Q9."),
+        (("quantize", "MODEL", "--types", "Q8_0,Q9"), "There is no type Q9."),
         (("quantize", "MODEL", "--types", "IQ2_M"), "only usable with an importance matrix"),
         (("quantize", "nobody", "--types", "Q8_0"), "nobody"),
     ],
@@ -74,3 +75,19 @@ def test_what_cannot_be_made_is_told(
     assert stop.value.code == 4
     assert told in capsys.readouterr().err
     assert list((tmp_path / "out").glob("*")) == []
+
+
+@pytest.mark.model
+def test_what_was_measured_is_told_whatever_becomes_of_the_drawing(
+    home: Path, smollm2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_bytes("Wir kündigen den Vertrag über die Räume. ".encode("cp1252") * 12)
+    plot = tmp_path / "no" / "such.svg"
+    words = ["compare", smollm2, smollm2, "--tokens", 64, "--text", text, "--plot", plot, "--json"]
+    with pytest.raises(SystemExit) as stop:
+        main(["model", *map(str, words)])
+    assert stop.value.code == 4
+    told = capsys.readouterr()
+    assert json.loads(told.out)["rows"][0]["tokens"] == 64
+    assert "such.svg cannot be written" in told.err

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from groundling.cli import main
 from groundling.graphs import registry
@@ -148,6 +149,8 @@ class TestData:
         invoke("tune", "data", "export", "people", own)
         build = ("tune", "data", "build", "again", "--file", own, "--heldout", 0, "--json")
         assert json.loads(invoke(*build)[1])["train"] == {"chat": 10}
+        _, out, err = invoke("tune", "data", "export", "people", "-", "--format", "preference")
+        assert (out, "10 examples have no place" in err) == ("", True)
         held = invoke("tune", "data", "export", "people", "-", "--part", "heldout")[1]
         assert len(held.splitlines()) == 10
 
@@ -214,6 +217,28 @@ class TestDataOfDocuments:
         shown = json.loads(invoke("tune", "data", "show", "pairs", "--json")[1])["examples"]
         (rejected,) = {each["rejected"][0]["content"] for each in shown}
         assert json.loads(rejected)["answer"] == "none"  # what this model says without a passage
+
+    def test_a_name_is_looked_at_before_the_model_is_asked(
+        self, invoke: Invoke, pumps: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("groundling.cli.prepare.open_home", None)  # nobody gets so far
+        code, _, err = invoke("tune", "data", "build", "a/b", "--docs", "pumps")
+        assert code == 15
+        assert "cannot be a data set's name" in err
+
+    def test_what_is_kept_after_ctrl_c_is_true(
+        self, invoke: Invoke, pumps: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        build = ("tune", "data", "build", "bot", "--docs", "pumps", "--questions", 4)
+        assert invoke(*build)[0] == 0
+        stopped = Asker(fails_after=0)
+        monkeypatch.setattr("groundling.models.configured.chat_model", lambda settings: stopped)
+        code, _, err = invoke("tune", "data", "build", "pairs", "--mistakes", "bot")
+        assert code == 130
+        assert "No answer is kept" in err
+        code, _, err = invoke(*build[:-1], 8)
+        assert code == 130
+        assert "What was asked is kept; the same command goes on from there." in err
 
     def test_fewer_questions_than_wanted_are_told(self, invoke: Invoke, pumps: Path) -> None:
         code, _, err = invoke("tune", "data", "build", "bot", "--docs", "pumps", "--questions", 500)
@@ -294,6 +319,20 @@ class TestShelf:
         assert "No adapter of this base is promoted" in err
         assert invoke("tune", "remove", "bot-2")[0] == 0
         assert [row["name"] for row in json.loads(invoke("tune", "list", "--json")[1])] == ["bot-1"]
+
+    def test_a_run_under_way_is_not_removed(
+        self, invoke: Invoke, shelve: Callable[..., AdapterShelf]
+    ) -> None:
+        shelf = shelve("bot")
+        folder = load().tuning_path / "runs" / "bot"
+        folder.mkdir(parents=True)
+        with FileLock(folder / "lock"):
+            code, _, err = invoke("tune", "remove", "bot")
+        assert code == 15
+        assert "Another process trains bot" in err
+        assert "bot" in shelf
+        assert invoke("tune", "remove", "bot")[0] == 0
+        assert not folder.exists()
 
     @pytest.mark.parametrize("verb", ["show", "promote", "remove", "gate"])
     def test_an_unknown_name_is_an_error(self, invoke: Invoke, ready: Path, verb: str) -> None:

@@ -4,6 +4,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
 
+from groundling.facts.claim import settled
 from groundling.graphs import guard as guard_graph
 from groundling.graphs.nodes.guarding import blocked, guard_input, guard_output, guard_text
 from groundling.graphs.nodes.step import node
@@ -77,6 +78,40 @@ async def test_a_secret_in_an_answer_is_blacked_out():
     assert update["answer"] == "It is [API_KEY]"
     assert update["messages"][0].text == "It is [API_KEY]"
     assert len(update["notices"]) == 1
+
+
+async def test_what_is_blacked_out_is_so_in_claims_too_which_keep_their_places():
+    model = ScriptedChat()
+    model.enqueue_choice(NO)
+    before = f"The key is {KEY}. It lasts 24 months."
+    claims = [
+        settled(
+            {"text": f"The key is {KEY}", "start": 0, "end": before.index(" It")},
+            "SUPPORTED",
+            "knowledge",
+            query=f"key {KEY}",
+            evidence=f"key: {KEY}",
+        ),
+        settled(
+            {"text": "The key lasts 24 months", "start": before.index("It"), "end": len(before)},
+            "REFUTED",
+            "knowledge",
+            correction="12 months",
+        ),
+    ]
+    state = {**asked("Which?"), "answer": before, "claims": claims}
+    state["messages"].append(AIMessage(before, id="2"))
+    update = await guard_output(state, resources(model))
+    after = update["answer"]
+    assert after == "The key is [API_KEY]. It lasts 24 months."
+    assert KEY not in str(update)
+    first, second = update["claims"]
+    assert first["text"] == "The key is [API_KEY]"
+    assert [after[one["start"] : one["end"]] for one in (first, second)] == [
+        "The key is [API_KEY].",
+        "It lasts 24 months.",
+    ]
+    assert (second["verdict"], second["correction"]) == ("REFUTED", "12 months")
 
 
 async def test_without_a_guard_everything_passes():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,34 @@ def test_a_rollback_passes_over_what_was_deleted(shelf: AdapterShelf, tmp_path: 
     assert shelf.rollback(BASE) == ("three", "one")
 
 
+def test_a_rollback_passes_over_what_was_trained_anew(shelf: AdapterShelf, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        put(shelf, tmp_path, name)
+        shelf.promote(name)
+    shelf.remove("one")
+    file = tmp_path / "made.gguf"
+    shelf.add(file, AdapterCard("one", BASE, "smol", "2026-11-27T00:00:00+00:00"))
+    assert shelf.rollback(BASE) == ("two", None)
+
+
+def test_what_was_promoted_while_it_was_copied_is_not_replaced(
+    shelf: AdapterShelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(shelf, tmp_path, "one")
+    copy = shutil.copyfile
+
+    def slow(*files: Path) -> None:
+        copy(*files)
+        AdapterShelf(tmp_path / "adapters").promote("one")
+
+    monkeypatch.setattr("groundling.models.adapter_shelf.shutil.copyfile", slow)
+    with pytest.raises(AdapterError, match="is promoted"):
+        put(shelf, tmp_path, "one")
+    assert sorted(each.name for each in (tmp_path / "adapters").iterdir() if each.is_dir()) == [
+        "one"
+    ]
+
+
 def test_what_answers_is_neither_replaced_nor_deleted(shelf: AdapterShelf, tmp_path: Path) -> None:
     put(shelf, tmp_path, "one")
     put(shelf, tmp_path, "one")
@@ -85,9 +114,13 @@ def test_damage_is_told(shelf: AdapterShelf, tmp_path: Path) -> None:
     (tmp_path / "adapters" / "promoted.json").write_text("[]")
     with pytest.raises(AdapterError, match=r"promoted\.json is damaged"):
         shelf.promoted(BASE)
+    (tmp_path / "adapters" / "promoted.json").unlink()
     (tmp_path / "adapters" / "one" / "card.json").write_text("{")
-    with pytest.raises(AdapterError, match="card of the adapter one is damaged"):
+    with pytest.raises(AdapterError, match="card of the adapter one is damaged") as caught:
         shelf.get("one")
+    assert caught.value.hint == "groundling tune remove one"
+    shelf.remove("one")
+    assert shelf.list() == []
 
 
 def test_a_fingerprint_is_the_files_hash(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from groundling.models import memory
 from groundling.models.calls import Choice, Chunk, EngineSettings, Request, normalise
 from groundling.models.context import Context, Span
 from groundling.models.engine import Engine
-from groundling.models.engines import close_engines, engine_for
+from groundling.models.engines import close_engines, engine_for, shared
 from groundling.models.sampling import Sampling
 from groundling.models.vocabulary import Part
 
@@ -313,14 +313,18 @@ def test_engines_are_shared_and_reopened(smollm2: Path, tmp_path: Path) -> None:
     one = engine_for(smollm2, SETTINGS)
     assert engine_for(smollm2, SETTINGS) is one
     assert engine_for(smollm2, EngineSettings(context=256)) is not one
+    assert one in shared()
     one.close()
     again = engine_for(smollm2, SETTINGS)
     assert again is not one
+    assert again in shared()
+    assert one not in shared()
     link = tmp_path / "link.gguf"
     link.symlink_to(smollm2)
     assert engine_for(link, SETTINGS) is again
     close_engines()
     assert again.closed
+    assert shared() == []
 
 
 def test_loading_reports_and_can_be_stopped(smollm2: Path) -> None:

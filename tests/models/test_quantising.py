@@ -53,6 +53,8 @@ def test_wrong_wishes(smollm2: Path, tmp_path: Path) -> None:
         quantise(smollm2, tmp_path / "x.gguf", "Q9")
     with pytest.raises(ModelError, match="importance matrix"):
         quantise(smollm2, tmp_path / "x.gguf", "IQ1_S")
+    with pytest.raises(ModelError, match="which is only read"):
+        quantise(smollm2, smollm2, "Q8_0")
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(smollm2.read_bytes()[:200_000])
     with pytest.raises(ModelFileError):

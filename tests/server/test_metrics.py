@@ -98,7 +98,7 @@ def test_engines_tell_their_totals(monkeypatch: pytest.MonkeyPatch, tmp_path: An
     totals = SimpleNamespace(passes=3, read=40, reused=8)
     one = SimpleNamespace(path=tmp_path / "small.gguf", totals=totals)
     elsewhere = SimpleNamespace(path=tmp_path / "isolated.gguf")  # its child counts for itself
-    monkeypatch.setattr(engines, "_engines", {1: one, 2: one, 3: elsewhere})
+    monkeypatch.setattr(engines, "shared", lambda: [one, one, elsewhere])
     seen = read(Metrics())
     assert seen["groundling_engine_passes_total|small"] == 6
     assert seen["groundling_engine_read_tokens_total|small"] == 80

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from groundling.errors import SettingsError
 from groundling.home import Home
 from groundling.server import application
+from groundling.server.access import interface_of
 from groundling.server.application import Application
 from groundling.server.lease import lease
 from groundling.server.person import Role
@@ -229,6 +230,25 @@ def test_a_run_is_counted(live: Live, scripted: ScriptedChat) -> None:
     assert seen["groundling_runs_running|ask"] == 0
     assert seen["groundling_queue_running"] == 0
     assert seen["groundling_http_requests_total|langgraph|POST|200"] == 1
+
+
+@pytest.mark.parametrize("path", ["/threads", "/v1/responses", "/api/knowledge"])
+def test_a_client_that_leaves_half_way_is_no_failure_of_the_server(
+    live: Live, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    interface = interface_of(path)
+    with live.client() as client:
+        address = (client.base_url.host, client.base_url.port or 0)
+        with socket.create_connection(address) as leaving:
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+            leaving.sendall(f"{head}\r\nContent-Length: 100\r\n\r\n{{".encode())
+            time.sleep(0.1)  # it is being read
+        while not (seen := samples(client)).keys() & {
+            f"groundling_http_requests_total|{interface}|POST|{status}" for status in (499, 500)
+        }:
+            time.sleep(0.02)
+    assert seen[f"groundling_http_requests_total|{interface}|POST|499"] == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_only_an_admin_reads_the_metrics_where_there_are_users(live: Live) -> None:

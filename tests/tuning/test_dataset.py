@@ -84,6 +84,19 @@ def test_damage_is_told_and_building_mends_it(shelf: DataShelf) -> None:
     (stored.path / "card.json").write_text("{")
     with pytest.raises(TuningError, match="damaged"):
         shelf.get("fruit")
+    assert shelf.store("fruit", select(EXAMPLES)).card == shelf.get("fruit").card
+    (stored.path / "train.jsonl").write_text('{"messages": [')
+    with pytest.raises(TuningError, match=r"train\.jsonl is damaged"):
+        shelf.get("fruit").train()
+    assert len(shelf.store("fruit", select(EXAMPLES)).train()) == len(stored.train())
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_line_of_a_file_ends_where_json_lines_end(shelf: DataShelf, end: str) -> None:
+    spoken = Example((Turn("user", "Where is it?"),), f"In Seoul,{end}by the river.")
+    assert shelf.store("fruit", Selection([spoken])).train() == [
+        dataclasses.replace(spoken, group="1")
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

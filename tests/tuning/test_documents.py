@@ -37,7 +37,7 @@ def papers(home: Path) -> Iterator[Knowledge]:
         yield knowledge
 
 
-def ask(knowledge: Knowledge, *replies: str, **options: Any) -> list[Example]:
+def ask(knowledge: Knowledge, *replies: str | Exception, **options: Any) -> list[Example]:
     model = ScriptedChat(replies)
     found = from_documents(knowledge, model, 1, lambda *_: None, **options)
     assert not model.replies
@@ -105,6 +105,15 @@ def test_no_more_phrasings_than_wanted(papers: Knowledge) -> None:
     assert [each.about["split"] for each in found] == ["train", "heldout"]
 
 
+TOO_LONG = ContextOverflow(9_000, 4_096)
+
+
+def test_a_passage_longer_than_the_context_keeps_its_phrase(papers: Knowledge) -> None:
+    wordings = "How much unused leave is kept?\nLeave that may be carried over"
+    (found,) = ask(papers, ASKS, FINDS, TOO_LONG, wordings, TOO_LONG, phrasings=4)
+    assert (found.question, found.answer) == (QUESTION, "6 days")
+
+
 def test_what_was_written_is_not_written_again(papers: Knowledge) -> None:
     wordings = "How much unused leave is kept?\nLeave that may be carried over"
     once = ask(papers, ASKS, FINDS, SENTENCE)
@@ -136,8 +145,7 @@ def test_wrong_answers_become_preferences(tmp_path: Path) -> None:
         [known("When?", "In May.", accept=["May"])],
     )
     data = DataShelf(tmp_path).store("bot", chosen)
-    too_long = ContextOverflow(9_000, 4_096)
-    model = ScriptedChat(["Busan, I think.", "It is Mina.", too_long, "In June. \ufffd"])
+    model = ScriptedChat(["Busan, I think.", "It is Mina.", TOO_LONG, "In June. \ufffd"])
     told: list[tuple[str, int, int]] = []
     first, second = from_mistakes(data, model, lambda *said: told.append(said))
     assert (first.answer, first.rejected) == ("It is in Seoul.", "Busan, I think.")

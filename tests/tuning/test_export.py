@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import HumanMessage
 
-from groundling.errors import AdapterError, TuningError
+from groundling.errors import AdapterError, ModelError, TuningError
 from groundling.models.chat import ChatLlama
 from groundling.tuning.export import export_adapter
 from groundling.tuning.merging import merge
@@ -81,8 +81,13 @@ def test_damage_and_other_bases(smollm2: Path, embedder_files: Path, tmp_path: P
 
 def test_merging_says_what_is_wrong(smollm2: Path, tmp_path: Path) -> None:
     export_adapter(peft_folder(tmp_path / "peft", smollm2), smollm2, tmp_path / "a.gguf")
-    with pytest.raises(Exception, match="There is no type Q9"):
+    with pytest.raises(ModelError, match="There is no type Q9"):
         merge(smollm2, tmp_path / "a.gguf", tmp_path / "m.gguf", "Q9")
+    with pytest.raises(ModelError, match="importance matrix"):
+        merge(smollm2, tmp_path / "a.gguf", tmp_path / "m.gguf", "IQ1_S")
+    (tmp_path / "link.gguf").symlink_to(smollm2)
+    with pytest.raises(ModelError, match="which is only read"):
+        merge(smollm2, tmp_path / "a.gguf", tmp_path / "link.gguf")
     with pytest.raises(AdapterError):
         merge(smollm2, smollm2, tmp_path / "m.gguf")
     assert not (tmp_path / "m.gguf").exists()

@@ -185,3 +185,34 @@ def test_a_line_for_each(tmp_path: Path) -> None:
     file.write_text(write_lines([example, example]))
     assert [each for _, each in read_file(file)] == [example, example]
     assert example.about == {"split": "heldout"}
+
+
+def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "some.csv"
+    file.write_text("Question , ANSWER,,\nWho?,Mina.,,\n")
+    [(_, found)] = read_file(file)
+    assert isinstance(found, Example)
+    assert (found.question, found.answer) == ("Who?", "Mina.")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("question,answer,Answer\nWho?,Mina.,Jun.\n", "has the column answer twice"),
+        ('"question"s,answer\nWho?,Mina.\n', "is no header of CSV"),
+    ],
+)
+def test_headers_that_cannot_be_read(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "some.csv"
+    file.write_text(text)
+    with pytest.raises(TuningError, match=reason) as caught:
+        list(read_file(file))
+    assert caught.value.hint
+
+
+def test_a_list_of_texts_is_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "some.json"
+    file.write_text('["Who?", {"question": "Who?", "answer": "Mina."}]')
+    [(_, reason), (_, found)] = read_file(file)
+    assert reason == "not an object"
+    assert isinstance(found, Example)

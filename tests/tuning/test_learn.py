@@ -131,6 +131,9 @@ def test_bases_that_cannot_be_written_again(
     with pytest.raises(TuningError, match="of the kind phi2 cannot be written") as caught:
         run(other, data, FAILS, recipe=RECIPE.model_copy(update={"weights": "full"}))
     assert "llama, qwen2" in str(caught.value.hint)
+    other.write_bytes(other.read_bytes().replace(b"phi2", b"phi9"))
+    with pytest.raises(TuningError, match="Adapters for models of the kind phi9 cannot be"):
+        run(other, data, FAILS)
 
 
 @pytest.mark.tune

@@ -111,6 +111,15 @@ def test_how_a_process_ended(smollm2: Path, tmp_path: Path, script: str, reason:
     assert caught.value.hint
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_disk_that_is_full_for_the_supervisor(smollm2: Path, tmp_path: Path) -> None:
+    run = prepared(tmp_path, smollm2, chats(8))
+    (run.folder / "events.jsonl").symlink_to("/dev/full")
+    with pytest.raises(TuningError, match=r"cannot write into .*No space left") as caught:
+        list(run.events(python('print(json.dumps({"event": "ended", "step": 1}))')))
+    assert "goes on from there" in str(caught.value.hint)
+
+
 def test_a_command_that_is_not_there(smollm2: Path, tmp_path: Path) -> None:
     run = prepared(tmp_path, smollm2, chats(8))
     with pytest.raises(TuningError, match=r"torchrum cannot be started: No such file"):

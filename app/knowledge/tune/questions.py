@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from groundling.errors import ContextOverflow
 from groundling.knowledge.passage import Document, Passage
 from groundling.knowledge.preparation import Progress
 from groundling.knowledge.tune.cases import Case, Cases
@@ -47,7 +48,8 @@ def write_cases(
         the cases whose answers still stand in the documents, at most as many as wanted.
 
     Raises:
-        Exception: the model's own errors; a reply that is no question only loses its passage.
+        Exception: the model's own errors; a reply that is no question, and a passage that is
+            longer than the model's context, only lose the passage.
     """
     current = cases.current(knowledge)
     documents = {document.id: document for document in knowledge.documents()}
@@ -62,7 +64,11 @@ def write_cases(
         drawn = f"{document.path}#{passage.start}-{passage.end}"
         if drawn in cases.asked:
             continue
-        case, reason, question = _case(passage, document, drawn, model)
+        try:
+            case, reason, question = _case(passage, document, drawn, model)
+        except ContextOverflow as error:  # this passage's loss, not that of all others
+            cases.refuse(drawn, str(error))
+            continue
         if case is not None and _words(case.question) not in asked:
             cases.keep(case)
             asked.add(_words(case.question))

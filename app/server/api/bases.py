@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
-from groundling.errors import ModelNotFound
+from groundling.errors import KnowledgeError
 from groundling.server.problems import not_found
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class Bases:
             raise not_found(f"knowledge base {folder}")
         try:
             with self._lock:
-                base = self._held.home.knowledge(folder)
-        except ModelNotFound:
-            with self.reading(folder) as base:
-                yield base
-            return
+                base = self._held.graphs.knowledge(folder)
+        except KnowledgeError:
+            if self.exists(folder):
+                raise
+            raise not_found(f"knowledge base {folder}") from None  # deleted in this moment
         with _closed_is_missing(folder):
             yield base
 

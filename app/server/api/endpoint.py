@@ -15,7 +15,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -27,7 +26,6 @@ from starlette.routing import BaseRoute, Route
 from groundling.errors import GroundlingError, MemoriesError
 from groundling.server.langgraph.bodies import read_json
 from groundling.server.problems import Problem, problem_of
-from groundling.server.services import services
 
 M = TypeVar("M", bound=BaseModel)
 Handler = Callable[..., Awaitable[Any]]
@@ -144,7 +142,7 @@ class Endpoint:
         try:
             result = await self.function(request, **given)
         except GroundlingError as error:
-            raise without_paths(error, request) from error
+            raise _problem_of(error) from error
         if isinstance(result, Response):
             return result
         if self.answer is None:
@@ -231,22 +229,14 @@ async def body_of(request: Request, kind: type[M]) -> M:
     return _checked(kind, data)
 
 
-def without_paths(error: GroundlingError, request: Request) -> Problem:
-    """Return what a client is told of an error: never where files are on this machine."""
+def _problem_of(error: GroundlingError) -> Problem:
+    """Return what is told of an error, where that is another thing here than elsewhere."""
     told = problem_of(error)
     if "Another process is writing" in told.message:
         told.status, told.code = 409, "conflict"
     if told.status == 500 and isinstance(error, MemoriesError) and error.__cause__ is None:
         told.status, told.code = 422, "invalid_memory"  # a bad fact, no file that cannot be read
-    home = services(request).settings.home
-    told.message = without_home(told.message, home)
-    told.hint = without_home(told.hint, home) if told.hint else None
     return told
-
-
-def without_home(text: str, home: Path) -> str:
-    """Return a message that does not say where the home folder is."""
-    return text.replace(f"{home}/", "").replace(str(home), "the home folder")
 
 
 def _checked(kind: type[M], data: Mapping[str, Any]) -> M:

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from groundling.errors import GroundlingError
-from groundling.server.api.endpoint import without_home
 from groundling.server.person import Person
-from groundling.server.problems import Problem, not_found, too_busy
+from groundling.server.problems import Problem, not_found, too_busy, without_home
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 Work = Callable[["Job"], dict[str, Any]]

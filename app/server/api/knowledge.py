@@ -9,13 +9,13 @@ from starlette.requests import Request
 
 from groundling.errors import KnowledgeError
 from groundling.server.api.bases import Bases
-from groundling.server.api.endpoint import Answer, Body, endpoint, without_home
+from groundling.server.api.endpoint import Answer, Body, endpoint
 from groundling.server.api.state import state
 from groundling.server.people.knowledge import KnowledgeEntry
 from groundling.server.people.people import People
 from groundling.server.people.roles import require
 from groundling.server.person import Role, person_of
-from groundling.server.problems import Problem, not_found
+from groundling.server.problems import Problem, not_found, without_home
 from groundling.server.services import services
 
 TAG = "Knowledge"

@@ -8,6 +8,7 @@ mapping of (method, path) to members of an OpenAPI operation.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +18,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from groundling.server.api.endpoint import Endpoint, EndpointRoute
 from groundling.server.people.sessions import COOKIE
+from groundling.server.services import services
+from groundling.server.sse import as_json
 
 _PARAMETER = re.compile(r"{(\w+)(?::(\w+))?}")
 _REFERENCE = "#/components/schemas/{model}"
@@ -65,11 +68,19 @@ class OpenAITold(BaseModel):
 
 
 async def openapi(request: Request) -> Response:
-    """Describe all interfaces; made when first asked for."""
+    """Describe all interfaces; made once, when first asked for."""
     kept = request.app.state
-    if not hasattr(kept, "openapi"):
-        kept.openapi = document(request.app.routes)
-    return JSONResponse(kept.openapi)
+    if (made := getattr(kept, "openapi", None)) is None:
+        # Whoever asks meanwhile waits for the same one, and going away does not end it.
+        made = kept.openapi = asyncio.create_task(
+            services(request).work(_written, request.app.routes)
+        )
+    return Response(await asyncio.shield(made), media_type="application/json")
+
+
+def _written(routes: Iterable[BaseRoute]) -> bytes:
+    """Return the description as JSON; takes a tenth of a second, so call it from a worker."""
+    return as_json(document(routes))
 
 
 def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def _embedder(held: Services) -> EmbedderShown:
 def _loaded() -> set[Path]:
     """Return the files of models whose weights are in memory."""
     engines = sys.modules.get("groundling.models.engines")
-    return {each.path.resolve() for each in list(engines._engines.values())} if engines else set()
+    return {each.path.resolve() for each in engines.shared()} if engines else set()
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ import time
 import unicodedata
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -88,7 +89,8 @@ async def receive(request: Request, held: Services, folder: Path) -> list[Upload
         folder: of the knowledge base's documents; it is made.
 
     Raises:
-        Problem: 413, too large; 415 or 422, no such body; 507, the disk is full.
+        Problem: 413, too large; 415 or 422, no such body; 507, the disk is full; 404, the base
+            is deleted meanwhile.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data":
@@ -120,10 +122,12 @@ async def receive(request: Request, held: Services, folder: Path) -> list[Upload
 
 def _prepare(where: Path) -> None:
     """Make the folder; remove those of uploads that a killed server has left half way."""
-    where.mkdir(parents=True)
+    where.parent.mkdir(exist_ok=True)  # not the base itself: it may be deleted meanwhile
+    where.mkdir()
     for each in where.parent.glob(f"{_INCOMING}*"):
-        if each.stat().st_mtime < time.time() - _ABANDONED:
-            shutil.rmtree(each, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another upload has come to its end
+            if each.stat().st_mtime < time.time() - _ABANDONED:
+                shutil.rmtree(each, ignore_errors=True)
 
 
 def _told(error: BaseException) -> BaseException:
@@ -131,9 +135,12 @@ def _told(error: BaseException) -> BaseException:
         return Problem(422, "The body is not multipart/form-data, or ends too early.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Problem(507, "The disk is full; nothing of the upload was kept.", code="disk_full")
+    if isinstance(error, FileNotFoundError):
+        return Problem(404, "The knowledge base was deleted while the files arrived.", hint=_AGAIN)
     return error
 
 
+_AGAIN = "Make it again, then add them."
 _LARGER = "server.upload_bytes in the settings is the bound; or add fewer files at once."
 
 

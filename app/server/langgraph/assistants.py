@@ -163,9 +163,9 @@ async def delete(request: Request) -> Response:
     """Delete an assistant, with the threads that it worked in if that is wanted."""
     held, person = services(request), person_of(request)
     assistant = await _assistant(request)
-    id = assistant["assistant_id"]
+    id, delete_threads = assistant["assistant_id"], parameters(request, DeleteQuery).delete_threads
     await held.runs.assistants.delete(id, person)
-    if parameters(request, DeleteQuery).delete_threads:
+    if delete_threads:
         theirs = {"assistant_id": id}
         while found := await held.runs.threads.search(person, metadata=theirs, limit=_MOST_THREADS):
             for thread in found:

@@ -39,13 +39,13 @@ async def follow(request: Request) -> Response:
 
 
 async def _events(held: Services, person: Person, thread: str) -> AsyncIterator[Event]:
-    """Follow one run after the other; none is told twice."""
+    """Follow one run after the other until the server ends; none is told twice."""
     told = {
         run.run_id
         for run in await held.runs.list(thread, person, limit=_LOOKED_AT)
         if not run.active
     }
-    while True:
+    while not held.runs.admission.closed:
         found = await held.runs.list(thread, person, limit=_LOOKED_AT)
         for run in reversed(found):
             if run.run_id in told:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -33,7 +33,7 @@ from groundling.server.langgraph.requests import RunBody, run_request
 from groundling.server.langgraph.streams import is_resumable, located, streamed, waited
 from groundling.server.person import person_of
 from groundling.server.problems import Problem, not_found
-from groundling.server.runs.request import ACTIVE, Event, Run, RunRequest
+from groundling.server.runs.request import Event, Run, RunRequest
 from groundling.server.services import services
 
 Status = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
@@ -169,7 +169,7 @@ async def cancel_many(request: Request) -> Response:
         raise Problem(422, "Say which runs: run_ids with thread_id, or status.")
     if body.run_ids is not None and body.thread_id is None:
         raise Problem(422, "thread_id: which thread are the runs of?", param="thread_id")
-    found = [run async for run in _meant(request, body)]
+    found = _meant(request, body)
     if not found:
         raise Problem(404, "No runs found to cancel.")
     held, person = services(request), person_of(request)
@@ -221,32 +221,16 @@ async def _found(request: Request) -> Run:
     return run
 
 
-async def _meant(request: Request, body: CancelMany) -> AsyncIterator[Run]:
-    held, person = services(request), person_of(request)
-    if body.run_ids is not None:
-        thread = plain_id(body.thread_id or "")
-        for id in dict.fromkeys(uuid_of(each, "run ID") for each in body.run_ids):
-            with suppress(Problem):
-                run = await held.runs.get(id, person)
-                if run.thread_id == thread and run.active:
-                    yield run
-        return
-    wanted: Iterable[str] = ACTIVE if body.status == "all" else (str(body.status),)
-    threads = [body.thread_id] if body.thread_id else await _busy(request)
-    for thread in threads:
-        for status in wanted:
-            with suppress(Problem):
-                for run in await held.runs.list(
-                    plain_id(thread), person, limit=1000, status=status
-                ):
-                    yield run
-
-
-async def _busy(request: Request) -> list[str]:
-    rows = await services(request).runs.threads.search(
-        person_of(request), status="busy", limit=1000
-    )
-    return [row["thread_id"] for row in rows]
+def _meant(request: Request, body: CancelMany) -> list[Run]:
+    """Return the person's runs that a body means; only such as are under way."""
+    ids = {str(uuid_of(each, "run ID")) for each in body.run_ids or ()}
+    thread = None if body.thread_id is None else plain_id(body.thread_id)
+    return [
+        run
+        for run in services(request).runs.under_way(person_of(request))
+        if (thread is None or run.thread_id == thread)
+        and (run.run_id in ids if body.run_ids is not None else body.status in ("all", run.status))
+    ]
 
 
 def _id(run: Run) -> UUID:

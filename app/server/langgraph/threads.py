@@ -130,11 +130,11 @@ async def create(request: Request) -> Response:
         raise Problem(
             422, "supersteps: metadata.graph_id must name the graph whose states they are."
         )
+    id = new_thread_id(body.thread_id) if body.thread_id is not None else None
+    if id is not None and body.if_exists == "do_nothing" and await threads.find(id, person):
+        return answer(await threads.get(id, person))
     thread = await threads.create(
-        person,
-        new_thread_id(body.thread_id) if body.thread_id is not None else None,
-        metadata,
-        exist_ok=body.if_exists == "do_nothing",
+        person, id, metadata, exist_ok=body.if_exists == "do_nothing" and not body.supersteps
     )
     if not body.supersteps:
         return answer(thread)

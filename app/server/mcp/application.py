@@ -28,7 +28,7 @@ from groundling.server.mcp import documents
 from groundling.server.mcp.calls import call
 from groundling.server.mcp.tools import TOOLS
 from groundling.server.person import Person, person_of
-from groundling.server.problems import Problem, problem_of
+from groundling.server.problems import Problem, told_of
 
 if TYPE_CHECKING:
     from groundling.server.services import Services
@@ -85,7 +85,7 @@ def _server(held: Services) -> Server[Any]:
         try:
             return await call(held, _person(context), tool, params.arguments, tell)
         except Exception as error:
-            problem = _told(error)
+            problem = _told(held, error)
             text = f"{problem.message} {problem.hint or ''}".strip()
             content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
             return types.CallToolResult(content=content, is_error=True)
@@ -97,7 +97,7 @@ def _server(held: Services) -> Server[Any]:
         try:
             return await held.work(documents.listed, held, _person(context), cursor)
         except Exception as error:
-            raise _refused(error) from error
+            raise _refused(held, error) from error
 
     async def list_templates(
         _: Context, __: types.PaginatedRequestParams | None
@@ -110,7 +110,7 @@ def _server(held: Services) -> Server[Any]:
         try:
             return await held.work(documents.text, held, _person(context), str(params.uri))
         except Exception as error:
-            raise _refused(error) from error
+            raise _refused(held, error) from error
 
     return Server(
         "groundling",
@@ -133,14 +133,14 @@ def _person(context: Context) -> Person:
     return person_of(context.request)
 
 
-def _told(error: Exception) -> Problem:
-    problem = problem_of(error)
+def _told(held: Services, error: Exception) -> Problem:
+    problem = told_of(error, held.settings.home)
     if problem.status == 500:
         _LOG.error("A call of a tool failed.", exc_info=error)
     return problem
 
 
-def _refused(error: Exception) -> MCPError:
-    problem = _told(error)
+def _refused(held: Services, error: Exception) -> MCPError:
+    problem = _told(held, error)
     code = types.INTERNAL_ERROR if problem.status == 500 else types.INVALID_PARAMS
     return MCPError(code, problem.message)

@@ -137,7 +137,7 @@ def _search(held: Services, person: Person, wanted: Search) -> types.CallToolRes
     found = [
         (name, passage)
         for name, folder in bases.items()
-        for passage in held.home.knowledge(folder).search(wanted.query, k=wanted.k)
+        for passage in held.graphs.knowledge(folder).search(wanted.query, k=wanted.k)
     ]
     found.sort(key=lambda one: -one[1].score)
     passages = [

@@ -49,7 +49,7 @@ def listed(held: Services, person: Person, cursor: str | None) -> types.ListReso
             mime_type="text/plain",
         )
         for base in held.people.knowledge_shown(person)
-        for document in held.home.knowledge(base.folder).documents()
+        for document in held.graphs.knowledge(base.folder).documents()
     ]
     more = str(start + PAGE) if len(every) > start + PAGE else None
     return types.ListResourcesResult(resources=every[start : start + PAGE], next_cursor=more)
@@ -66,7 +66,7 @@ def text(held: Services, person: Person, uri: str) -> types.ReadResourceResult:
         raise not_found("such resource")
     folder = held.people.knowledge(person, unquote(found[1]))
     try:
-        written = held.home.knowledge(folder).text(int(found[2]))
+        written = held.graphs.knowledge(folder).text(int(found[2]))
     except KnowledgeError:
         raise not_found(f"document {found[2]}") from None
     contents = types.TextResourceContents(uri=uri, mime_type="text/plain", text=written)

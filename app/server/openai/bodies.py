@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from groundling.server.langgraph.bodies import read_json
 from groundling.server.problems import Problem
 from groundling.server.sse import as_json
 
@@ -28,12 +28,13 @@ async def read(request: Request, kind: type[B]) -> B:
     """Read the body of a request.
 
     Raises:
-        Problem: 400; it is no JSON object, or a field is wrong.
+        Problem: 400; it is no JSON object, nested too deeply, or a field is wrong.
     """
+    await request.body()  # too long or too slow a one is refused with its own status
     try:
-        given = orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, f"The body is no JSON: {error}.", code="invalid_json") from None
+        given = await read_json(request)
+    except Problem as error:
+        raise Problem(400, error.message, code="invalid_json") from None
     if not isinstance(given, dict):
         raise Problem(400, "The body must be a JSON object.", code="invalid_type")
     try:

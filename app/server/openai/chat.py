@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from groundling.server.openai.pieces import End, Pieces, Whole
 from groundling.server.openai.streams import Frames, begun, together, unless_gone
 from groundling.server.person import person_of
 from groundling.server.problems import answer as problem_answer
-from groundling.server.problems import problem_of
+from groundling.server.problems import told_of
 from groundling.server.services import Services, services
 from groundling.server.sse import HEARTBEAT, as_json, frame
 
@@ -49,7 +50,8 @@ async def create(request: Request) -> Response:
         return reply(head.completion(whole))
     pieces = await begun(request, together(sources))
     options = body.stream_options or StreamOptions()
-    frames = _frames(head, pieces, asked.answers, usage=options.include_usage)
+    home = held.settings.home
+    frames = _frames(head, pieces, asked.answers, home, usage=options.include_usage)
     return Frames(frames, {"X-Run-Id": str(ids[0])})
 
 
@@ -81,7 +83,12 @@ async def gather(sources: Sequence[Pieces]) -> list[Whole]:
 
 
 async def _frames(
-    head: Head, pieces: AsyncGenerator[tuple[int, Piece] | None], answers: int, *, usage: bool
+    head: Head,
+    pieces: AsyncGenerator[tuple[int, Piece] | None],
+    answers: int,
+    home: Path,
+    *,
+    usage: bool,
 ) -> AsyncGenerator[bytes]:
     """Write chunks; what fails once they have begun is the last one."""
     further: Json = {"usage": None} if usage else {}
@@ -109,7 +116,7 @@ async def _frames(
                     logprobs = probable if piece.logprobs else None
                     yield chunk([choice(n, delta_of(piece), logprobs=logprobs)])
     except Exception as error:
-        yield failed(error)
+        yield failed(error, home)
         return
     if usage:
         told = total([ends[n] for n in sorted(ends)])
@@ -117,9 +124,9 @@ async def _frames(
     yield DONE
 
 
-def failed(error: Exception) -> bytes:
+def failed(error: Exception, home: Path) -> bytes:
     """Write an error into a stream that has begun."""
-    problem = problem_of(error)
+    problem = told_of(error, home)
     if problem.status == 500:
         _LOG.error("An answer failed while it was written.", exc_info=error)
     told = problem_answer(problem, "/v1")

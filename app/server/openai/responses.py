@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from groundling.server.openai.response_request import ResponseRequest
 from groundling.server.openai.response_store import FILE, ResponseStore, opened
 from groundling.server.openai.streams import Frames, begun, together, unless_gone
 from groundling.server.person import Person, person_of
-from groundling.server.problems import problem_of
+from groundling.server.problems import told_of
 from groundling.server.services import Services, services
 from groundling.server.sse import HEARTBEAT, as_json, frame
 
@@ -57,7 +58,7 @@ async def create(request: Request) -> Response:
         await keep()
         return reply(writing.response)
     pieces = await begun(request, together(sources))
-    return Frames(_frames(writing, pieces, keep))
+    return Frames(_frames(writing, pieces, keep, held.settings.home))
 
 
 async def _write(writing: Writing, pieces: AsyncGenerator[tuple[int, Piece] | None]) -> None:
@@ -74,6 +75,7 @@ async def _frames(
     writing: Writing,
     pieces: AsyncGenerator[tuple[int, Piece] | None],
     keep: Callable[[], Any],
+    home: Path,
 ) -> AsyncGenerator[bytes]:
     """Write the events; the response is kept before its last one is sent."""
     for event in writing.begin():
@@ -90,7 +92,7 @@ async def _frames(
                 for event in events:
                     yield _frame(event)
     except Exception as error:
-        problem = problem_of(error)
+        problem = told_of(error, home)
         if problem.status == 500:
             _LOG.error("A response failed while it was written.", exc_info=error)
         for event in writing.fail(problem):

@@ -10,13 +10,12 @@ from typing import Any, TypeVar, cast
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from groundling.server.problems import Problem
+from groundling.server.problems import GONE, Problem
 from groundling.server.sse import EventStream
 
 T = TypeVar("T")
 BEAT_SECONDS = 10.0  # without a word; proxies close a connection after 30 or 60
 _closing: set[asyncio.Task[None]] = set()  # asyncio itself does not keep them
-_CLOSED = 499  # nginx's word for a client that did not wait; nobody reads it
 
 
 async def together(
@@ -81,7 +80,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise Problem(_CLOSED, "The client did not wait for the answer.")
+            raise Problem(GONE, "The client did not wait for the answer.")
         return task.result()
     finally:
         for one in (task, gone):

@@ -1,9 +1,9 @@
-"""`people.sqlite`, opened: one connection that reads and one that writes.
+"""`people.sqlite`, opened: a connection each for single rows, for lists, and for writing.
 
 Who asks is read on the server's event loop, at each request, from the file and not from a
 copy in memory: so a key that the command line revokes is refused at the next request. That is
-one row by its primary key, some 20 µs, and in WAL mode a reader waits for no writer. Whatever
-writes goes through a worker.
+one row by its primary key, some 20 µs, and in WAL mode a reader waits for no writer. Lists,
+such as the audit log's, may take longer: they and whatever writes go through a worker.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ class PeopleFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._row_lock = Lock()
         self._read_lock = Lock()
         self._write_lock = Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writing = connect(path)
             migrate(self._writing, STEPS)
+            self._asking = connect(path)
             self._reading = connect(path)
         except NewerLayout as error:
             raise GroundlingError(
@@ -53,9 +55,9 @@ class PeopleFile:
             ) from error
 
     def row(self, sql: str, *values: Any) -> Row | None:
-        """Return the first row of a query."""
-        with self._read_lock:
-            found: Row | None = self._reading.execute(sql, values).fetchone()
+        """Return the first row of a query; it never waits for one of `rows`."""
+        with self._row_lock:
+            found: Row | None = self._asking.execute(sql, values).fetchone()
         return found
 
     def rows(self, sql: str, *values: Any) -> list[Row]:
@@ -83,6 +85,7 @@ class PeopleFile:
 
     def close(self) -> None:
         """Close it; twice is no error."""
-        with self._write_lock, self._read_lock:
+        with self._write_lock, self._read_lock, self._row_lock:
+            self._asking.close()
             self._reading.close()
             self._writing.close()

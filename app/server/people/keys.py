@@ -97,10 +97,7 @@ class Keys:
         Raises:
             SettingsError: there is no such user, or days or label are impossible.
         """
-        if days is not None and not 0 < days <= _LONGEST_DAYS:
-            raise SettingsError(f"A key is taken for up to {_LONGEST_DAYS} days, not {days:g}.")
-        if len(label) > _LONGEST_LABEL or not label.isprintable():
-            raise SettingsError(f"A label is one line of up to {_LONGEST_LABEL} characters.")
+        check(label, days)
         id, secret, now = secrets.token_hex(6), secrets.token_urlsafe(32), self._clock()
         expires = None if days is None else now + days * 86_400
         with self._file.writing() as db:
@@ -171,6 +168,18 @@ class Keys:
             gone = db.execute("DELETE FROM keys WHERE id = ? AND user = ?", (id, user)).rowcount
         if not gone:
             raise SettingsError(f"{user} has no key {id}.", hint=f"groundling user key list {user}")
+
+
+def check(label: str, days: float | None) -> None:
+    """Refuse a key that cannot be made, before a user is added for it.
+
+    Raises:
+        SettingsError: days or label are impossible.
+    """
+    if days is not None and not 0 < days <= _LONGEST_DAYS:
+        raise SettingsError(f"A key is taken for up to {_LONGEST_DAYS} days, not {days:g}.")
+    if len(label) > _LONGEST_LABEL or not label.isprintable():
+        raise SettingsError(f"A label is one line of up to {_LONGEST_LABEL} characters.")
 
 
 def unknown_user(name: str) -> SettingsError:

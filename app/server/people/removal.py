@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from starlette.applications import Starlette
 
-from groundling.database import connect
 from groundling.errors import EvaluationError
 from groundling.server.person import Person, Role
 from groundling.server.problems import Problem
@@ -60,7 +59,7 @@ async def purge(app: Starlette, name: str) -> None:
             hint="groundling threads, memory, knowledge and trace delete it.",
         )
     gone = Person(name, Role.READER)
-    for run in await held.work(_runs, held, name):
+    for run in await held.runs.ids(name):
         with suppress(Problem):  # it has ended, or is gone, meanwhile
             await held.runs.cancel(run, gone)
         with suppress(Problem):
@@ -96,16 +95,6 @@ async def _assistants(held: Services, gone: Person) -> list[str]:
             for one in page
         ]
     return [id for id in found if id]
-
-
-def _runs(held: Services, name: str) -> list[UUID]:
-    """Return all runs of a user, those without a thread among them, which no list shows."""
-    file = held.settings.server_path
-    if not file.exists():
-        return []
-    with closing(connect(file)) as db:
-        rows = db.execute("SELECT run_id FROM runs WHERE owner = ?", (name,)).fetchall()
-    return [UUID(row[0]) for row in rows]
 
 
 def _knowledge(held: Services, gone: Person) -> list[str]:

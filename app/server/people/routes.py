@@ -38,7 +38,7 @@ from groundling.server.people.forms import (
     checked,
 )
 from groundling.server.people.heads import Heads
-from groundling.server.people.keys import Holder
+from groundling.server.people.keys import Holder, check
 from groundling.server.people.limits import network
 from groundling.server.people.removal import purge, remains
 from groundling.server.people.sessions import COOKIE, Session
@@ -113,9 +113,10 @@ async def add_user(request: Request) -> Response:
     people, asked = held.people, await body_of(request, NewUser)
 
     def work() -> dict[str, Any]:
+        check(asked.label, asked.days)
         people.users.add(asked.id, asked.role, again=asked.again)
-        key, text = people.keys.add(asked.id, asked.label, asked.days)
         people.audit(person, "user.add", asked.id, role=asked.role.value, **_request(request))
+        key, text = people.keys.add(asked.id, asked.label, asked.days)
         people.audit(person, "key.add", key.id, user=asked.id, **_request(request))
         return {**people.users.get(asked.id).as_json(), "key": {**key.as_json(), "secret": text}}
 
@@ -150,14 +151,7 @@ async def remove_user(request: Request) -> Response:
     people = held.people
     if not await held.work(people.users.was_removed, name):
         await _known(request, name)
-        users = await held.work(people.users.list)
-        if len(users) == 1:
-            raise Problem(
-                409,
-                f"{name} is the only user; without one, everybody on this machine is an admin.",
-                hint=f"On the machine itself: groundling user remove {name}",
-            )
-        await held.work(people.users.remove, name)
+        await held.work(people.users.remove, name, last=False)
         await held.work(people.audit, person, "user.remove", name, **_request(request))
     if wanted == "true":
         await purge(request.app, name)

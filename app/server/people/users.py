@@ -129,13 +129,16 @@ class Users:
             _keep_an_admin(db, name)
         return self.get(name)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, *, last: bool = True) -> None:
         """Remove a user; their keys and sessions end at once, what is theirs stays on the disk.
 
-        The only user may go, too: the server then serves this machine alone.
+        Args:
+            name: of the user.
+            last: whether the only user may go, too: the server then serves this machine alone.
 
         Raises:
-            SettingsError: there is none of that name, or the last admin among users.
+            SettingsError: there is none of that name, the last admin among users, or the only
+                user, who may not go.
         """
         with self._file.writing() as db:
             gone = db.execute(
@@ -148,6 +151,11 @@ class Users:
             db.execute("DELETE FROM keys WHERE user = ?", (name,))
             if db.execute("SELECT 1 FROM users WHERE removed IS NULL LIMIT 1").fetchone():
                 _keep_an_admin(db, name)
+            elif not last:
+                raise SettingsError(
+                    f"{name} is the only user; without one, everybody on this machine is an admin.",
+                    hint=f"On the machine itself: groundling user remove {name} --yes",
+                )
 
     def was_removed(self, name: str) -> bool:
         """Tell whether there was a user of a name, of whom something may be left."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Literal
 
 from groundling.server.runs.admission import Ticket
+from groundling.server.runs.converting import Converter
 from groundling.server.runs.log import Log
 from groundling.server.runs.request import Run, RunRequest
 from groundling.server.runs.withholding import Known, Withholding
@@ -20,12 +21,19 @@ class Active:
         request: what was asked.
         run: what is kept and shown of it.
         log: what it tells.
+        ticket: its claim to a place.
         attempt: 1, or more where a server was killed in the middle.
         goes_on: it begins at its thread's latest checkpoint, not with its input.
     """
 
     def __init__(
-        self, request: RunRequest, run: Run, log: Log, attempt: int = 1, goes_on: bool = False
+        self,
+        request: RunRequest,
+        run: Run,
+        log: Log,
+        ticket: Ticket,
+        attempt: int = 1,
+        goes_on: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.request = request
@@ -35,7 +43,7 @@ class Active:
         self.goes_on = goes_on
         self.turn: asyncio.Future[None] = loop.create_future()  # of its thread
         self.ended = asyncio.Event()
-        self.ticket: Ticket | None = None
+        self.ticket = ticket
         self.work: asyncio.Task[None] | None = None
         self.life: asyncio.Task[None] | None = None
         self.reason: Reason | None = None  # why it was cancelled
@@ -44,7 +52,8 @@ class Active:
         self.graph: Any = None
         self.known: Known | None = None  # where it goes on: what was answered before it
         self.withholding: Withholding | None = None
-        self.values: Any = None  # the latest, as JSON, that may be shown
+        self.convert = Converter()
+        self.values: Any = None  # the latest, as the graph has them, that may be shown
         self.result: Any = None  # what `wait` gives, once it has ended
 
     def cancel(self, reason: Reason) -> None:

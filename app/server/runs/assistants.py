@@ -174,6 +174,8 @@ class AssistantBook:
             newest = db.execute(
                 "SELECT max(version) FROM assistant_versions WHERE assistant_id = ?", (id,)
             ).fetchone()[0]
+            if newest is None:  # deleted meanwhile
+                raise not_found(f"assistant {assistant_id}")
             at = now()
             values = (
                 id,

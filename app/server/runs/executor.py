@@ -12,7 +12,6 @@ from langchain_core.runnables import RunnableConfig
 
 from groundling.server.runs.active import Active
 from groundling.server.runs.checking import Graph, graph_input
-from groundling.server.runs.converting import Converter
 from groundling.server.runs.request import RunRequest
 from groundling.server.runs.telling import Teller, graph_modes
 from groundling.server.runs.withholding import GUARD, INTERRUPT, Known, Withholding
@@ -89,7 +88,7 @@ class Executor:
         """Run a graph to its end, telling of it; cancelled, it stops within a token."""
         request, log = active.request, active.log
         graph = active.graph
-        convert = Converter()
+        convert = active.convert
         teller = Teller(request.stream_mode, convert)
         hold = active.withholding = await self._withholding(active)
         clock, asked = asyncio.get_running_loop().time, active.asked
@@ -104,20 +103,19 @@ class Executor:
                     seen = True
                     self._services.metrics.first_token(graph.name, clock() - asked)
                 if hold is None:
-                    self._tell(active, teller, namespace, mode, data, convert)
+                    self._tell(active, teller, namespace, mode, data)
                 else:
                     async for told in hold.pass_on(namespace, mode, data):
-                        self._tell(active, teller, *told, convert)
+                        self._tell(active, teller, *told)
                 await log.room()
 
     def release(self, active: Active, *, ended: bool) -> None:
         """Tell what was held back until the end of a run; see `Withholding.finish`."""
         if active.withholding is None:
             return
-        convert = Converter()
-        teller = Teller(active.request.stream_mode, convert)
+        teller = Teller(active.request.stream_mode, active.convert)
         for namespace, mode, data in active.withholding.finish(ended=ended):
-            self._tell(active, teller, namespace, mode, data, convert)
+            self._tell(active, teller, namespace, mode, data)
 
     def _tell(
         self,
@@ -126,11 +124,9 @@ class Executor:
         namespace: tuple[str, ...],
         mode: str,
         data: Any,
-        convert: Converter,
     ) -> None:
         if mode == "values" and not namespace:
-            active.values = convert(data)
-            data = active.values
+            active.values = data
         for name, told in teller.tell(namespace, mode, data):
             active.log.add(name, told)
 

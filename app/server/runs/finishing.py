@@ -13,7 +13,7 @@ from langgraph.types import StateSnapshot
 from groundling.server.runs import checkpoints, run_rows, thread_rows
 from groundling.server.runs.active import Active
 from groundling.server.runs.book import Book, now, packed
-from groundling.server.runs.converting import interrupts_of, plain
+from groundling.server.runs.converting import interrupts_of
 from groundling.server.runs.executor import Executor, is_interrupted, trace_of
 from groundling.server.runs.failing import failure_of, note_failure
 from groundling.server.runs.request import Status
@@ -85,22 +85,30 @@ class Finisher:
             "error" if failure is not None else "interrupted" if cancelled else "success"
         )
         snapshot = await self._settled(active, ok=status == "success")
-        if request.thread_id is None or snapshot is None:
-            values = active.values
-        else:
-            values = plain(cleared(snapshot).values)
         if failure is not None:
             active.result = {"__error__": failure}
             active.log.add("error", failure)
         else:
-            active.result = (active.values if status == "success" else values) or {}
+            stopped = None if status == "success" else snapshot
+            values = active.values if stopped is None else cleared(stopped).values
+            active.result = active.convert(values) or {}
             if status == "success" and snapshot is not None and snapshot.interrupts:
                 # Another task may have ended after the one that asks.
-                asked = {INTERRUPT: plain(snapshot.interrupts)}
+                asked = {INTERRUPT: active.convert(snapshot.interrupts)}
                 active.result = {**active.result, **asked}
         run.status, run.updated_at = status, now()
         self._write(active, snapshot, failure)
         self._count(active)
+
+    def give_up(self, active: Active, error: BaseException) -> None:
+        """Say that a run failed at its end: what it leaves could not be settled.
+
+        Its rows stay as they are: the next start of the server finds the run unfinished.
+        """
+        failure = failure_of(error)
+        active.run.status = "error"
+        active.result = {"__error__": failure}
+        active.log.add("error", failure)
 
     def tidy(self, active: Active) -> None:
         """Delete, beside everything else, what need not be kept of the thread's states."""

@@ -65,7 +65,14 @@ class Log:
         return self._next - len(self._events)
 
     def add(self, event: str, data: Any) -> None:
-        """Tell something; data must be JSON."""
+        """Tell something.
+
+        Args:
+            event: its name.
+            data: JSON, or a function that makes it, which is called where somebody reads it.
+        """
+        if self._book is not None and callable(data):
+            data = data()
         told = Event(str(self._next), event, data)
         self._first = self._first or told
         self._events.append(told)
@@ -142,7 +149,7 @@ class Log:
                         yield event
                     continue
                 while place < self._next and place >= self._oldest:
-                    event = self._events[place - self._oldest]
+                    event = self._read(place)
                     place += 1
                     self._listeners[number] = place
                     yield event
@@ -155,6 +162,14 @@ class Log:
                     await changed.wait()
         finally:
             self._listeners.pop(number, None)
+
+    def _read(self, place: int) -> Event:
+        """Return an event that is in memory, its data made into JSON once for all."""
+        at = place - self._oldest
+        event = self._events[at]
+        if callable(event.data):
+            event = self._events[at] = event._replace(data=event.data())
+        return event
 
     def _trim(self) -> None:
         if self._book is not None or not (self._listeners or self.awaited):

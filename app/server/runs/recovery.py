@@ -17,6 +17,7 @@ from uuid import UUID
 
 from groundling.server.graphs import Wishes
 from groundling.server.person import Person, Role
+from groundling.server.problems import Problem
 from groundling.server.runs import checkpoints, run_rows, thread_rows
 from groundling.server.runs.book import Book, now, packed, unpacked
 from groundling.server.runs.failing import failure_of, note_failure
@@ -134,8 +135,12 @@ async def _stand(
     if graph is not None and GUARD in graph.nodes:
         found = await checkpoints.steps(services.threads, thread)
         if found and (last := found[-1].run) is not None:
-            state = await runs.threads.states.get(row, person)
-            keep = not state["next"] or bool(state["interrupts"])
+            try:
+                state = await runs.threads.states.get(row, person)
+                keep = not state["next"] or bool(state["interrupts"])
+            except Problem as problem:  # it is damaged: nothing can go on from it
+                _LOG.warning("Thread %s: %s", thread, problem.message)
+                keep = False
             await checkpoints.forget_unread(services.threads, thread, last, keep_last=keep)
     status, interrupts = await runs.threads.states.standing(row, person)
     if failure is not None:

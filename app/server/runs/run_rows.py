@@ -69,11 +69,6 @@ def get(db: sqlite3.Connection, run_id: str, owner: str) -> Run | None:
     return None if row is None else _run(row)
 
 
-def exists(db: sqlite3.Connection, run_id: str) -> bool:
-    """Tell whether there is such a run, whoever's it is."""
-    return db.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone() is not None
-
-
 def result(db: sqlite3.Connection, run_id: str) -> Any:
     """Return what a run gave, where that was kept."""
     row = db.execute("SELECT result FROM runs WHERE run_id = ?", (run_id,)).fetchone()
@@ -90,6 +85,11 @@ def of_thread(
         (thread_id, status, status, limit, offset),
     )
     return [_run(row) for row in rows]
+
+
+def ids(db: sqlite3.Connection, owner: str) -> list[str]:
+    """List the ids of someone's runs."""
+    return [row[0] for row in db.execute("SELECT run_id FROM runs WHERE owner = ?", (owner,))]
 
 
 def unfinished(db: sqlite3.Connection) -> list[tuple[Run, str | None, int, int]]:

@@ -17,7 +17,7 @@ import builtins
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -35,7 +35,7 @@ from groundling.server.runs.executor import Executor
 from groundling.server.runs.finishing import Finisher
 from groundling.server.runs.log import Log, place_of
 from groundling.server.runs.recovery import recover, saved
-from groundling.server.runs.request import ACTIVE, Event, Run, RunRequest
+from groundling.server.runs.request import Event, Run, RunRequest
 from groundling.server.runs.shown import kwargs_of, shown_metadata
 from groundling.server.runs.thread_rows import ThreadRow
 from groundling.server.runs.threads import ThreadBook
@@ -159,8 +159,8 @@ class Runs:
         """Put a run into its line; without a break, so that nobody comes between."""
         ticket = self.admission.ticket(request.person.id, always=always)
         log = Log(request.run_id, self._book if request.resumable else None, first)
-        active = Active(request, run, log, attempt, goes_on)
-        active.graph, active.ticket = graph, ticket
+        active = Active(request, run, log, ticket, attempt, goes_on)
+        active.graph = graph
         log.awaited = not request.background and attempt == 1
         line = self._lines.setdefault(run.thread_id, [])
         line.append(active)
@@ -228,32 +228,29 @@ class Runs:
 
     async def _work(self, active: Active) -> None:
         """Wait for everything that a run waits for, and run it."""
-        ticket, request = active.ticket, active.request
-        assert ticket is not None
-        try:
-            if request.after_seconds and active.attempt == 1:
-                await asyncio.sleep(request.after_seconds)
-            await active.turn
-            await ticket.take()
-            active.began = asyncio.get_running_loop().time()
-            self._services.metrics.run_began(active.run.graph)
-            active.run.status = "running"
-            await self._finisher.began(active)
-            await self._executor.go(active)
-        finally:
-            ticket.release()
+        request = active.request
+        if request.after_seconds and active.attempt == 1:
+            await asyncio.sleep(request.after_seconds)
+        await active.turn
+        await active.ticket.take()
+        active.began = asyncio.get_running_loop().time()
+        self._services.metrics.run_began(active.run.graph)
+        active.run.status = "running"
+        await self._finisher.began(active)
+        await self._executor.go(active)
 
     async def _live(self, active: Active) -> None:
         """See a run through, whatever becomes of it."""
         assert active.work is not None
         await asyncio.wait({active.work})
+        active.ticket.release()  # here: work that is cancelled before it begins does nothing
         work, run = active.work, active.run
         error = None if work.cancelled() else work.exception()
         try:
             await self._finisher.finish(active, error, cancelled=work.cancelled())
         except Exception as failure:
             _LOG.exception("Run %s could not be finished.", run.run_id, exc_info=failure)
-            run.status = "error" if run.status in ACTIVE else run.status
+            self._finisher.give_up(active, failure)
         finally:
             del self._active[run.run_id]
             line = self._lines[run.thread_id]
@@ -369,6 +366,14 @@ class Runs:
             )
         )  # fmt: skip
 
+    def under_way(self, person: Person) -> builtins.list[Run]:
+        """List a person's runs that wait or run, those without a thread among them."""
+        return [active.run for active in self._active.values() if active.run.owner == person.id]
+
+    async def ids(self, owner: str) -> builtins.list[UUID]:
+        """List all runs of someone, those without a thread among them, which `list` never shows."""
+        return [UUID(id) for id in await self._book.do(partial(run_rows.ids, owner=owner))]
+
     async def cancel(
         self,
         run_id: UUID,
@@ -465,8 +470,10 @@ class Runs:
         while True:
             days = self._services.settings.server.keep_runs_days
             oldest = (datetime.now(UTC) - timedelta(days=days)).isoformat()
-            with suppress(Exception):
+            try:
                 await self._book.do(partial(run_rows.delete_before, oldest=oldest))
+            except Exception:  # the disk is full, perhaps; the next time tries again
+                _LOG.exception("Runs that ended long ago could not be forgotten.")
             await asyncio.sleep(_SWEEP_SECONDS)
 
 

@@ -93,7 +93,11 @@ class States:
         metadata: Mapping[str, Any] | None,
         checkpoint: Mapping[str, Any] | None,
     ) -> list[dict[str, Any]]:
-        """Return states, the newest first; damaged ones are left out."""
+        """Return states, the newest first, down to one that is damaged.
+
+        Raises:
+            Problem: 422, the newest is damaged already.
+        """
         graph = await self.graph(row, person)
         if graph is None:
             if not await checkpoints.exists(self._services.threads, row.thread_id):

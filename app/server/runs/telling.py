@@ -9,6 +9,7 @@ is told (langgraph-api 0.16).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
@@ -38,7 +39,7 @@ class Teller:
         self._said: dict[str, BaseMessage] = {}
 
     def tell(self, namespace: tuple[str, ...], mode: str, data: Any) -> Iterator[Told]:
-        """Yield the events for one thing that the graph has streamed."""
+        """Yield the events for one thing that the graph has streamed; for data see `Log.add`."""
         name = "|".join((mode, *namespace))
         if mode == "messages":
             message, about = data
@@ -48,6 +49,8 @@ class Teller:
                 yield from self._whole(message, about)
         elif mode not in self._wanted:
             return
+        elif mode == "values":  # whole states, which perhaps nobody reads
+            yield name, partial(self._convert, data)
         elif mode == "checkpoints":
             yield name, told_checkpoint(self._convert(data), debug=False)
         elif mode == "debug" and data["type"] == "checkpoint":

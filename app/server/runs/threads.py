@@ -8,6 +8,7 @@ row in `server.sqlite` until it is first seen here.
 from __future__ import annotations
 
 import builtins
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -148,12 +149,7 @@ class ThreadBook:
         self.leaving.add(thread_id)
         try:
             await self._services.threads.saver.adelete_thread(thread_id)
-
-            def forget(db: Any) -> None:
-                run_rows.delete_of_thread(db, thread_id)
-                thread_rows.delete(db, thread_id)
-
-            await self._book.do(forget)
+            await self._book.do(partial(_forget, thread_id=thread_id))
         finally:
             self.leaving.discard(thread_id)
 
@@ -161,15 +157,21 @@ class ThreadBook:
         """Copy a thread with its states.
 
         Raises:
-            Problem: 404.
+            Problem: 404; 409, it has a run: an answer that no guard has read may be in it.
         """
         row = await self.own(thread_id, person)
+        self._not_busy(thread_id)
         copied = thread_rows.fresh(str(uuid4()), person.id, row.metadata)
         copied.interrupts = row.interrupts
         copied.status = "interrupted" if row.interrupts else "idle"
         # The row first: without one, what is copied would be taken for the command line's.
         await self._book.do(partial(thread_rows.insert, row=copied))
-        await checkpoints.copy(self._services.threads, thread_id, copied.thread_id)
+        try:
+            self._not_busy(thread_id)  # what begins after this writes after the copy is made
+            await checkpoints.copy(self._services.threads, thread_id, copied.thread_id)
+        except BaseException:
+            self._book.later(partial(_forget, thread_id=copied.thread_id))
+            raise
         return await self._shown(copied)
 
     async def state(
@@ -337,6 +339,11 @@ class ThreadBook:
         if self.is_busy(row.thread_id):
             row.status = "busy"
         return _told(row, values)
+
+
+def _forget(db: sqlite3.Connection, thread_id: str) -> None:
+    run_rows.delete_of_thread(db, thread_id)
+    thread_rows.delete(db, thread_id)
 
 
 def _told(row: ThreadRow, values: Any) -> dict[str, Any]:

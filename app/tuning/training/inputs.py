@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from groundling.models.gguf import read_gguf
+from groundling.tuning.export import tensor_names
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.training.weights import load
 
@@ -23,9 +24,7 @@ def main() -> int:
     base = Path(job["base"])
     header = read_gguf(base)
     model = load(base, Recipe(), Path(job["out"]).parent)
-    kinds = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    blocks: Any = header.metadata[f"{header.architecture}.block_count"]
-    names = gguf.get_tensor_name_map(kinds[header.architecture], blocks)
+    names = tensor_names(gguf, header)
     sums: dict[str, Any] = {}
     counts: dict[str, int] = {}
 

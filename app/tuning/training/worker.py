@@ -156,8 +156,8 @@ def _explained(error: Exception) -> dict[str, str]:
     if isinstance(error, MemoryError) or _NO_MEMORY.search(text):
         return {
             "reason": "There was not enough memory for a batch.",
-            "hint": "Set batch = 1, checkpointing = true or a shorter context in the recipe, and "
-            "run the same command: it goes on from the last checkpoint.",
+            "hint": "--set batch=1, checkpointing=true or a shorter context: with another recipe "
+            "the training begins anew. Unchanged, the command goes on from the last checkpoint.",
         }
     return {
         "reason": f"{type(error).__name__}: {text}",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from groundling.errors import ContextOverflow
 from groundling.knowledge.base import Knowledge
 from groundling.knowledge.passage import Passage
 from groundling.knowledge.tune.cases import Cases
@@ -67,6 +68,23 @@ def test_a_question_that_is_answered_otherwise_is_refused(
     assert write_cases(base, cases, scripted, 1, silent) == []
     [line] = (tmp_path / "tune" / "cases.jsonl").read_text().splitlines()
     assert "another answer" in json.loads(line)["reason"]
+
+
+def test_a_passage_longer_than_the_context_is_passed_over(
+    base: Knowledge, tmp_path: Path, scripted: ScriptedChat
+) -> None:
+    for name in ("a", "b", "c"):
+        text = f"{TEXT} Ask the office of department {name} for it, on the third floor."
+        (tmp_path / f"{name}.txt").write_text(text)
+    base.add([tmp_path / f"{name}.txt" for name in ("a", "b", "c")])
+    asks = said(answer="HR-12", question="Which form carries leave over?")
+    too_long = ContextOverflow(9_000, 4_096)
+    scripted.enqueue(too_long, asks, too_long, asks, said(answer="HR-12"))
+    [case] = write_cases(base, Cases(tmp_path / "tune"), scripted, 1, silent)
+    assert case.answer == "HR-12"
+    lines = (tmp_path / "tune" / "cases.jsonl").read_text().splitlines()
+    reasons = [json.loads(line).get("reason") for line in lines]
+    assert reasons[:2] == [str(too_long)] * 2
 
 
 def test_a_model_that_asks_badly_is_not_asked_for_ever(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from groundling.server.api.jobs import Jobs
 from groundling.server.api.uploads import _INCOMING
 from tests.scripted import ScriptedChat
 from tests.server.api.conftest import LEAVE, added, ended, until, upload
-from tests.server.live import serving
+from tests.server.live import Live, serving
 
 _BOUNDARY = {"Content-Type": "multipart/form-data; boundary=x"}
 
@@ -184,6 +185,26 @@ class Stopped:
             return real(base, paths, **options)
 
         monkeypatch.setattr(Knowledge, "add", add)
+
+
+def test_a_base_may_be_deleted_while_its_files_arrive(
+    live: Live, client: httpx.Client, home: Path
+) -> None:
+    client.post("/api/knowledge", json={"name": "handbook"})
+    part = "--x\r\nContent-Disposition: form-data; name=files; filename={}.md\r\n\r\n"
+
+    def body() -> Iterator[bytes]:
+        yield part.format("a").encode() + b"a" * (2 << 20)
+        until(lambda: any((home / "knowledge/handbook").glob(f"documents/{_INCOMING}*/*")))
+        with live.client() as other:
+            assert other.delete("/api/knowledge/handbook").status_code == 204
+        yield b"\r\n" + part.format("b").encode() + b"b" * (2 << 20) + b"\r\n--x--\r\n"
+
+    answer = client.post("/api/knowledge/handbook/documents", content=body(), headers=_BOUNDARY)
+    assert answer.status_code == 404, answer.text
+    assert "was deleted" in answer.json()["detail"]
+    assert not (home / "knowledge/handbook").exists()
+    assert client.post("/api/knowledge", json={"name": "handbook"}).status_code == 201
 
 
 def test_one_writes_to_a_base_at_a_time(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import httpx
-from jsonschema import Draft202012Validator
-from starlette.routing import Route
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
 
-from groundling.server.api import ENDPOINTS, ROUTES
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from starlette.routing import BaseRoute, Route
+
+from groundling.server.api import ENDPOINTS, ROUTES, openapi
 from groundling.server.api.endpoint import EndpointRoute
 from groundling.server.api.openapi import document, markdown
 from tests.server.live import Live
@@ -26,6 +32,26 @@ def test_every_route_of_the_server_is_described(live: Live, client: httpx.Client
         assert operation["summary"], path
         named = {part["name"] for part in operation["parameters"] if part["in"] == "path"}
         assert named == {part.partition("}")[0] for part in path.split("{")[1:]}
+
+
+def test_it_is_made_once_and_others_are_answered_meanwhile(
+    live: Live, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go, made = Event(), Event(), []
+
+    def slowly(routes: Iterable[BaseRoute]) -> dict[str, Any]:
+        made.append(begun.set())
+        assert go.wait(20)
+        return document(routes)
+
+    monkeypatch.setattr(openapi, "document", slowly)
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(client.get, "/openapi.json") for _ in range(3)]
+        assert begun.wait(20)
+        assert client.get("/ok").status_code == 200
+        go.set()
+        assert len({answer.result().content for answer in answers}) == 1
+    assert len(made) == 1
 
 
 def test_its_schemas_are_schemas_and_its_references_lead_somewhere() -> None:

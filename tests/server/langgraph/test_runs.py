@@ -194,3 +194,48 @@ def test_nobody_finds_what_is_anothers(live: Live):
         assert bob.threads.prune([id]) == {"pruned_count": 0}
         assert ann.threads.get(id)["metadata"]["whose"] == "ann"
         assert ann.store.get_item(["a"], "k")["value"] == {"secret": 1}
+
+
+def test_runs_that_wait_are_stopped_too(http: httpx.Client, thread: str):
+    late = {**BODY, "after_seconds": 600}
+    runs = [
+        http.post(at, json=late).headers["content-location"]
+        for at in (f"/threads/{thread}/runs", "/runs")
+    ]
+    assert http.post("/runs/cancel", json={"status": "running"}).status_code == 404
+    assert http.post("/runs/cancel", json={"status": "pending"}).status_code == 204
+    for run in runs:
+        http.get(f"{run}/join")
+        assert http.get(run).json()["status"] == "interrupted"
+
+
+def test_states_that_do_not_fit_cost_no_thread_that_was_there(http: httpx.Client, thread: str):
+    http.post(f"/threads/{thread}/runs/wait", json=BODY)
+    before = http.get(f"/threads/{thread}/state").json()
+    wrong = [{"updates": [{"values": {"no such": 1}, "as_node": "nowhere"}]}]
+    body = {"thread_id": thread, "supersteps": wrong, "metadata": {"graph_id": "probe"}}
+    again = http.post("/threads", json={**body, "if_exists": "do_nothing"})
+    assert (again.status_code, again.json()["thread_id"]) == (200, thread)
+    assert http.get(f"/threads/{thread}/state").json() == before
+    assert http.post("/threads", json=body).status_code == 409
+    body["thread_id"] = str(uuid4())
+    assert http.post("/threads", json=body).status_code == 400
+    assert http.get(f"/threads/{body['thread_id']}").status_code == 404
+
+
+def test_an_assistant_is_not_deleted_by_a_request_that_is_refused(http: httpx.Client):
+    made = http.post("/assistants", json={"graph_id": "probe"}).json()["assistant_id"]
+    wrong = {"delete_threads": "perhaps"}
+    assert http.delete(f"/assistants/{made}", params=wrong).status_code == 422
+    assert http.get(f"/assistants/{made}").status_code == 200
+
+
+async def test_who_follows_a_thread_is_let_go_when_the_server_ends(
+    http: httpx.Client, live: Live, thread: str
+):
+    async with (
+        httpx.AsyncClient(base_url=live.address, timeout=20) as following,
+        following.stream("GET", f"/threads/{thread}/stream") as response,
+    ):
+        live.services.runs.admission.close()
+        assert await response.aread() == b""  # it ends; nothing ran

@@ -19,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from groundling.home import Home
+from groundling.knowledge.base import Knowledge
 from groundling.settings import Settings
 from groundling.tools.mcp import mcp_tools
 from tests.scripted import ScriptedChat
@@ -130,6 +131,39 @@ async def test_answers_from_documents_are_cited_as_text_and_as_data(
     assert passage["knowledge"] == "handbook"
     assert "17 days" in found.content[0].text  # type: ignore[union-attr]
     assert [resource.name for resource in resources] == [passage["source"]]
+
+
+async def test_without_the_embedder_words_find_documents(
+    server: Server, scripted: ScriptedChat, empty_home: Path
+):
+    with Knowledge.open(empty_home / "knowledge" / "handbook", None) as base:
+        leave = empty_home / "leave.md"
+        leave.write_text(LEAVE, encoding="utf-8")
+        base.add([leave])
+    scripted.enqueue_choice({"yes": 0.9, "no": 0.1}, "yes")
+    scripted.enqueue("Full-time employees receive 17 days of leave.")
+    async with Client(f"{server.url}/mcp") as client:
+        found = await client.call_tool("search", {"query": "leave"})
+        [document] = (await client.list_resources()).resources
+        [contents] = (await client.read_resource(document.uri)).contents
+        answer = await client.call_tool("rag", {"question": QUESTION, "knowledge": "handbook"})
+    assert "17 days" in found.content[0].text  # type: ignore[union-attr]
+    assert contents.text == LEAVE  # type: ignore[union-attr]
+    assert answer.structured_content["verdict"] == "answered"
+
+
+async def test_what_is_damaged_is_told_without_its_place(server: Server, empty_home: Path):
+    damaged = empty_home / "knowledge" / "handbook" / "knowledge.sqlite"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no database" * 1000)
+    async with Client(f"{server.url}/mcp") as client:
+        found = await client.call_tool("search", {"query": "leave"})
+        with pytest.raises(MCPError, match="is damaged") as refused:
+            await client.list_resources()
+    assert found.is_error
+    assert "is damaged" in found.content[0].text  # type: ignore[union-attr]
+    for said in (found.content[0].text, str(refused.value)):  # type: ignore[union-attr]
+        assert str(empty_home) not in said
 
 
 async def test_claims_texts_and_tasks_have_tools_of_their_own(

@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
+from groundling.errors import KnowledgeError
 from tests.scripted import ScriptedChat
 from tests.server.openai.conftest import Server
 
@@ -239,13 +240,20 @@ def test_unknown_paths_and_methods_have_openai_s_shape_too(server: Server):
     assert "error" in answer.json()
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, KnowledgeError])
 def test_an_error_of_the_model_reaches_a_stream_that_has_begun(
-    client: OpenAI, scripted: ScriptedChat, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    client: OpenAI,
+    scripted: ScriptedChat,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Exception],
 ):
+    place = str(server.home.settings.home)
+
     async def breaking(self: ScriptedChat, messages: Any, *_: Any, **__: Any) -> Any:
         for chunk in ScriptedChat._stream(self, messages):
             yield chunk
-        raise RuntimeError("a path: /home/ann")
+        raise kind(f"{place}/knowledge/x is damaged.")
 
     monkeypatch.setattr(ScriptedChat, "_astream", breaking)
     scripted.enqueue("Hello there.")
@@ -254,7 +262,7 @@ def test_an_error_of_the_model_reaches_a_stream_that_has_begun(
     assert seen == ["", "Hello ", "there."]
     with pytest.raises(openai.APIError) as error:
         next(chunks)
-    assert "ann" not in str(error.value)
+    assert place not in str(error.value)
 
 
 def test_system_and_developer_messages_reach_the_model(client: OpenAI, scripted: ScriptedChat):

@@ -110,6 +110,21 @@ def test_a_deep_schema_is_kept_or_refused(url: str, depth: int):
     assert answer.status_code in (200, 400), answer.text
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"input": [{{"role": "user", "content": "x"}}, {{"type": "reasoning", "summary": {}}}]',
+        '"input": "x", "text": {{"format": {{"type": "text", "more": {}}}}}',
+    ],
+)
+def test_what_is_too_deep_to_be_written_again_is_refused(url: str, fields: str):
+    for depth, status in ((60, 200), (300, 400)):
+        body = f'{{"model": "{MODEL}", {fields.format("[" * depth + "]" * depth)}}}'
+        headers = {"content-type": "application/json"}
+        answer = httpx.post(f"{url}/v1/responses", content=body, headers=headers, timeout=60)
+        assert answer.status_code == status, answer.text
+
+
 def test_a_conversation_of_too_many_messages_is_refused(url: str):
     many = [{"role": "user", "content": "x"}] * 10_001
     body = {"model": MODEL, "messages": many}

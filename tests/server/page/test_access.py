@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -112,6 +111,8 @@ def test_each_dictionary_says_the_same_in_both_languages(page: Page, site: Site)
     for file in files:
         found = page.evaluate(f"import('/page/{file}').then((module) => module.default)")
         assert set(found["en"]) == set(found["ko"]), file
+        assert all(found["en"].values()), file
+        assert all(found["ko"].values()), file
         for key, text in found["en"].items():
             places = [sorted(re.findall(r"\{\w+\}", each)) for each in (text, found["ko"][key])]
             assert places[0] == places[1], f"{file}: {key}"
@@ -122,15 +123,20 @@ def keys_of(source: str) -> set[str]:
     return set(re.findall(r"""\bt\("([\w.]+)\"""", source))
 
 
-@pytest.mark.parametrize("view", ["knowledge", *VIEWS[1:]])
-def test_every_text_that_a_view_asks_for_is_there(page: Page, site: Site, view: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        ("shell", "*.js"),
+        ("chat/chat", "chat/*.js"),
+        *((f"views/{view}", f"views/{view}*.js") for view in ("knowledge", *VIEWS[1:])),
+    ],
+)
+def test_every_text_that_is_asked_for_is_there(
+    page: Page, site: Site, words: str, files: str
+) -> None:
     page.goto("/#/memory")
-    found = page.evaluate(f"import('/page/views/{view}.i18n.js').then((module) => module.default)")
-    modules = [
-        path
-        for path in Path(STATIC / "views").glob(f"{view}*.js")
-        if not path.name.endswith("i18n.js")
-    ]
+    found = page.evaluate(f"import('/page/{words}.i18n.js').then((module) => module.default)")
+    modules = [path for path in STATIC.glob(files) if not path.name.endswith("i18n.js")]
     asked = {key for path in modules for key in keys_of(path.read_text(encoding="utf-8"))}
     assert asked
     assert sorted(asked - set(found["en"])) == []

@@ -491,34 +491,6 @@ def test_claims_stand_where_their_code_points_are(page: Page) -> None:
     assert made == ["Leave is 17 days ", "It is paid.", 1, 1]
 
 
-def test_every_text_is_there_in_both_languages(page: Page) -> None:
-    page.goto("/")
-    names = [
-        "shell",
-        "chat/chat",
-        *(
-            f"views/{each}"
-            for each in ("knowledge", "memory", "traces", "experiments", "status", "people")
-        ),
-    ]
-    missing = page.evaluate(
-        """async (names) => {
-            const wrong = [];
-            for (const name of names) {
-                const { default: { en, ko } } = await import(`/page/${name}.i18n.js`);
-                for (const key of new Set([...Object.keys(en), ...Object.keys(ko)])) {
-                    const holes = (text) => (text?.match(/\\{\\w+\\}/g) ?? []).sort().join();
-                    const both = en[key] && ko[key] && holes(en[key]) === holes(ko[key]);
-                    if (!both) wrong.push(`${name}: ${key}`);
-                }
-            }
-            return wrong;
-        }""",
-        names,
-    )
-    assert missing == []
-
-
 def test_theme_and_language_are_switched_and_kept(page: Page, snap: Snap) -> None:
     page.goto("/")
     page.get_by_role("button", name="Dark theme").click()

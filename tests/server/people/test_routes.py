@@ -143,7 +143,7 @@ async def test_users_are_changed_and_removed(at: Door) -> None:
         assert (await client.delete("/api/users/bob?purge=maybe")).status_code == 422
         at.people.users.remove("bob")
         answer = await client.delete("/api/users/ann")
-        assert answer.status_code == 409
+        assert answer.status_code == 422
         assert "groundling user remove" in answer.json()["hint"]
         assert (await client.post("/api/users", json={"id": "bob"})).status_code == 422
         again = await client.post("/api/users", json={"id": "bob", "again": True})
@@ -217,3 +217,12 @@ async def test_bad_bodies_are_refused_in_words(at: Door, body: bytes) -> None:
                 assert answer.status_code in (401, 422), (path, answer.text)
                 assert answer.json()["detail"]
     assert [user.id for user in at.people.users.list()] == ["ann"]
+
+
+async def test_no_user_is_left_behind_by_a_key_that_cannot_be_made(at: Door) -> None:
+    ann = at.key("ann")
+    async with at.client(headers=as_(ann)) as client:
+        answer = await client.post("/api/users", json={"id": "bob", "label": "two\nlines"})
+        assert answer.status_code == 422
+        assert [user.id for user in at.people.users.list()] == ["ann"]
+        assert (await client.post("/api/users", json={"id": "bob"})).status_code == 201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -288,3 +289,33 @@ def test_a_wrong_secret_and_an_unknown_id_take_the_same_steps(
     for wrong in (text[:17] + "A" * 42, "gl_" + "0" * 12 + "_" + "A" * 43, "x", ""):
         people.keys.holder(wrong)
     assert steps == [(32, 32)] * 4
+
+
+def test_who_asks_is_read_while_a_long_list_is(people: People) -> None:
+    file = people._file
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    began = Event()
+    file._reading.set_progress_handler(began.set, 1000)
+
+    def read() -> None:
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            file.rows(endless)
+
+    reading = Thread(target=read)
+    reading.start()
+    try:
+        assert began.wait(20)
+        assert people.required is False
+        assert reading.is_alive()
+    finally:
+        file._reading.interrupt()
+        reading.join()
+
+
+def test_the_only_user_may_be_kept(people: People) -> None:
+    people.users.add("ann", Role.ADMIN)
+    with pytest.raises(SettingsError, match="ann is the only user"):
+        people.users.remove("ann", last=False)
+    assert [user.id for user in people.users.list()] == ["ann"]
+    people.users.remove("ann")
+    assert people.users.list() == []

@@ -151,3 +151,14 @@ def test_an_id_that_no_event_has_is_refused(after: str):
 def test_none_is_from_the_beginning():
     assert place_of(None) is None
     assert place_of("17") == 17
+
+
+async def test_data_is_made_where_it_is_read_and_once():
+    log, made = Log(uuid4(), None), []
+    for n in range(3):
+        log.add("values", lambda n=n: made.append(n) or {"n": n})
+    assert made == []
+    log.end()
+    assert [event.data for event in await heard(log, 1)] == [{"n": 1}, {"n": 2}]
+    assert [event.data for event in await heard(log)] == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert made == [1, 2, 0]

@@ -36,7 +36,7 @@ async def test_generation_stops_within_one_token(
                 heard += event.event == "messages"
                 if heard == 12:
                     break
-        [engine] = engines._engines.values()
+        [engine] = engines.shared()
         at = engine.totals.passes
         await until(lambda: not services.runs._active)
         await asyncio.sleep(0.3)

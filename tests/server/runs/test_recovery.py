@@ -14,12 +14,14 @@ from uuid import UUID
 import pytest
 
 from groundling.graphs import registry
+from groundling.server.person import Person
 from groundling.server.problems import Problem
 from groundling.server.runs import recovery, run_rows
 from groundling.server.services import Services
 from tests.scripted import ScriptedChat
 from tests.server.runs import slow
 from tests.server.runs.conftest import ANN, counting, opened, told, until, uuid
+from tests.server.runs.test_withholding import asked, policy
 
 ROOT = Path(__file__).parents[3]
 
@@ -170,3 +172,21 @@ def test_a_request_is_read_as_it_was_written():
     again = recovery.read(recovery.saved(request))
     assert vars(again) | {"person": None} == vars(request) | {"person": None}
     assert (again.person.id, again.person.role) == ("ann", ANN.role)
+
+
+async def test_a_damaged_thread_keeps_no_server_from_starting(
+    home: Path, tmp_path: Path, scripted: ScriptedChat, local: Person
+):
+    allowing = {"guard": {"policy": policy(tmp_path, "allow")}}
+    async with opened(scripted, **allowing) as services:
+        scripted.enqueue("A harmless answer.")
+        run = await services.runs.start(asked(local))
+        await services.runs.wait(uuid(run), local)
+    with sqlite3.connect(services.settings.state_path) as db:
+        db.execute("UPDATE checkpoints SET checkpoint = x'c1c1'")
+    db.close()
+    with sqlite3.connect(services.settings.server_path) as db:
+        db.execute("UPDATE threads SET status = 'busy'")  # as a server that was killed leaves it
+    db.close()
+    async with opened(scripted, **allowing) as services:
+        assert (await services.runs.threads.get("t1", local))["status"] == "error"

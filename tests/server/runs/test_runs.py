@@ -371,3 +371,30 @@ async def test_the_states_inside_of_earlier_runs_are_thinned_out(services: Servi
     ids = {state["checkpoint"]["checkpoint_id"] for state in history}
     parents = [state["parent_checkpoint"] for state in history]
     assert all(parent["checkpoint_id"] in ids for parent in parents if parent)
+
+
+async def test_a_run_that_is_cancelled_before_it_begins_gives_up_its_claim(services: Services):
+    request = counting(ANN)
+    await services.runs.start(request)
+    await services.runs.cancel(request.run_id, ANN)  # its task has not had a turn
+    assert slow.began == []
+    assert (services.runs.admission.running, services.runs.admission.waiting) == (0, 0)
+    assert (await ended(services, counting(ANN, "b")))["trail"] == ["b 1", "b 2"]
+
+
+async def test_a_run_whose_end_fails_says_so(services: Services, monkeypatch: pytest.MonkeyPatch):
+    request = await waiting(services, on_disconnect="continue")
+    listening = asyncio.ensure_future(
+        told(services, await services.runs.get(request.run_id, ANN), ANN)
+    )
+    await asyncio.sleep(0.01)
+
+    async def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(services.runs._finisher, "_snapshot", full)
+    slow.gates["a"].set()
+    failure = {"error": "OSError", "message": "No space left on device"}
+    assert (await listening)[-1].data == failure
+    assert await services.runs.wait(request.run_id, ANN) == {"__error__": failure}
+    assert (await services.runs.get(request.run_id, ANN)).status == "error"

@@ -199,7 +199,7 @@ async def test_a_copy_is_a_thread_of_its_own(services: Services):
     assert len(await threads.history(copied, ANN, limit=50)) > 1
 
 
-async def test_a_thread_with_a_run_cannot_be_deleted_or_written(services: Services):
+async def test_a_thread_with_a_run_cannot_be_deleted_written_or_copied(services: Services):
     request = counting(ANN, wait=True)
     await services.runs.start(request)
     await until(lambda: "a" in slow.gates)
@@ -207,10 +207,12 @@ async def test_a_thread_with_a_run_cannot_be_deleted_or_written(services: Servic
     for attempt in (
         lambda: threads.delete("t", ANN),
         lambda: threads.update_state("t", ANN, {"name": "x"}),
+        lambda: threads.copy("t", ANN),
     ):
         with pytest.raises(Problem) as told:
             await attempt()
         assert told.value.status == 409
+    assert await threads.count(ANN) == 1
     await services.runs.cancel(request.run_id, ANN)
     await threads.delete("t", ANN)
     assert await services.threads.list() == []

@@ -3,7 +3,7 @@ export default {
   en: {
     chat: "Chat", documents: "Documents", memory: "Memory", traces: "Traces", experiments: "Experiments", status: "Status", people: "People",
     views: "Views", skip: "Skip to the content", menu: "Open the menu", closeMenu: "Close the menu", main: "Menu",
-    toLight: "Light theme", toDark: "Dark theme", other: "한국어", otherLabel: "Show the page in Korean", logOut: "Log out",
+    toLight: "Light theme", toDark: "Dark theme", other: "한국어", otherLabel: "Show the page in Korean",
     offline: "The server cannot be reached. Trying again …", back: "The server is back.",
     opening: "The server is starting …", loading: "The model is loading. What you send waits for it.",
     noModel: "There is no model yet.", failed: "The model could not be loaded.", ending: "The server is ending.",
@@ -15,7 +15,7 @@ export default {
   ko: {
     chat: "대화", documents: "문서", memory: "기억", traces: "추적", experiments: "실험", status: "상태", people: "사용자",
     views: "화면", skip: "본문으로 건너뛰기", menu: "메뉴 열기", closeMenu: "메뉴 닫기", main: "메뉴",
-    toLight: "밝은 화면", toDark: "어두운 화면", other: "English", otherLabel: "영어로 보기", logOut: "로그아웃",
+    toLight: "밝은 화면", toDark: "어두운 화면", other: "English", otherLabel: "영어로 보기",
     offline: "서버에 연결할 수 없습니다. 다시 시도하고 있습니다…", back: "서버에 다시 연결되었습니다.",
     opening: "서버를 시작하고 있습니다…", loading: "모델을 불러오고 있습니다. 보내신 질문은 그동안 기다립니다.",
     noModel: "아직 모델이 없습니다.", failed: "모델을 불러오지 못했습니다.", ending: "서버가 종료되고 있습니다.",

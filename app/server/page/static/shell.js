@@ -99,7 +99,7 @@ function State({ t }) {
       } catch (error) {
         if (over || error.status === 401) return;
         away.current = error.code === "offline";
-        if (error.status) setState({ state: "opening" });
+        if (error.status === 503) setState({ state: "opening" });
       }
       timer = setTimeout(look, LOOK_AGAIN);
     };

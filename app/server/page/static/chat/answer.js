@@ -2,10 +2,11 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { Badge, Icon } from "../lib/components.js";
 import { render, update } from "./markdown.js";
+import { judged } from "./turns.js";
 
-export const TONES = { SUPPORTED: "good", REFUTED: "bad", NOT_ENOUGH_EVIDENCE: "wait", NOT_CHECKABLE: "soft", ERROR: "bad" };
-const SIGNS = { SUPPORTED: "✓", REFUTED: "✗", NOT_ENOUGH_EVIDENCE: "?", NOT_CHECKABLE: "–", ERROR: "!" };
-const SHOWN = ["SUPPORTED", "REFUTED", "NOT_ENOUGH_EVIDENCE", "ERROR"]; // in the text itself
+const TONES = { SUPPORTED: "good", REFUTED: "bad", CORRECTED: "good", NOT_ENOUGH_EVIDENCE: "wait", NOT_CHECKABLE: "soft", ERROR: "bad" };
+const SIGNS = { SUPPORTED: "✓", REFUTED: "✗", CORRECTED: "✎", NOT_ENOUGH_EVIDENCE: "?", NOT_CHECKABLE: "–", ERROR: "!" };
+const SHOWN = ["SUPPORTED", "REFUTED", "CORRECTED", "NOT_ENOUGH_EVIDENCE", "ERROR"]; // in the text itself
 
 // What a claim says, lit up while one looks at its badge.
 function light(room, number) {
@@ -29,8 +30,7 @@ export function Text({ turn, cite, claimed, t }) {
       claim: (each) => `${t(`claim.${each.verdict}`)}: ${each.text}`,
       sign: (each) => SIGNS[each.verdict] ?? "?",
     };
-    const shown = (claims ?? []).map((each) => ({ ...each }));
-    const made = render(answer, { writing, citations, claims: shown, labels });
+    const made = render(answer, { writing, citations, claims: judged(claims, answer), labels });
     for (const badge of made.querySelectorAll("[data-claim]")) if (!SHOWN.includes(claims[badge.dataset.claim].verdict)) badge.hidden = true;
     update(room.current, made);
   }, [answer, citations, claims, writing, t("title")]);
@@ -42,7 +42,8 @@ export function Text({ turn, cite, claimed, t }) {
     else claimed(Number(at.dataset.claim));
   };
   const looked = (event) => light(room.current, event.target.closest?.("[data-claim]")?.dataset.claim);
-  return html`<div class=${`prose${writing ? " writing" : ""}`} ref=${room} onClick=${clicked} onMouseOver=${looked} onFocusIn=${looked}></div>`;
+  const left = () => light(room.current); // Preact knows focusin and focusout in small letters alone
+  return html`<div class=${`prose${writing ? " writing" : ""}`} ref=${room} onClick=${clicked} onMouseOver=${looked} onMouseLeave=${left} onfocusin=${looked} onfocusout=${left}></div>`;
 }
 
 export function Sources({ turn, cite, t }) {
@@ -57,18 +58,18 @@ export function Sources({ turn, cite, t }) {
 
 export function Claims({ turn, open, setOpen, t }) {
   const rows = useRef(null);
-  const { claims } = turn;
+  const claims = judged(turn.claims, turn.answer);
   useEffect(() => {
     if (typeof open === "number") rows.current?.querySelector(`[data-row="${open}"]`)?.focus();
   }, [open]);
-  if (!claims?.length) return null;
+  if (!claims.length) return null;
   const tally = Object.keys(SIGNS).map((verdict) => [verdict, claims.filter((each) => each.verdict === verdict).length]).filter(([, n]) => n);
   return html`<details class="claims fold" open=${open !== null} onToggle=${(event) => {
       if (!event.currentTarget.open) setOpen(null); else if (open === null) setOpen("all"); }}>
     <summary><${Icon} name="check" /><span>${t("claims", { count: claims.length })}</span>
       ${tally.map(([verdict, n]) => html`<${Badge} key=${verdict} tone=${TONES[verdict]}>${SIGNS[verdict]} ${n}<//>`)}</summary>
     <ul ref=${rows}>${claims.map((claim, n) => html`<li key=${n} data-row=${n} tabindex="-1" class=${open === n ? "chosen" : ""}>
-      <p><${Badge} tone=${TONES[claim.verdict]}>${t(`claim.${claim.verdict}`)}<//> ${claim.text}</p>
+      <p><${Badge} tone=${TONES[claim.verdict]}>${t(`claim.${claim.verdict}`)}<//> ${claim.verdict === "CORRECTED" ? html`<del>${claim.text}</del>` : claim.text}</p>
       ${claim.evidence && html`<blockquote>${claim.evidence}</blockquote>`}
       ${claim.correction && html`<p class="note">${t("correction", { text: claim.correction })}</p>`}
       <p class="note">${[claim.source && t(`source.${claim.source}`, {}, claim.source), claim.place, claim.tolerance && t("tolerance", { text: claim.tolerance })].filter(Boolean).join(" · ")}</p>

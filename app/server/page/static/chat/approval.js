@@ -6,7 +6,7 @@ const kindOf = (value) => (typeof value === "number" ? "number" : typeof value =
 const shown = (value, kind) => (kind === "json" ? JSON.stringify(value, null, 2) : String(value));
 
 // A text of a field back to a value of its kind; throws where it is none.
-export function parsed(text, kind) {
+function parsed(text, kind) {
   if (kind === "string") return text;
   if (kind === "json") return JSON.parse(text);
   if (text.trim() === "" || !Number.isFinite(Number(text))) throw new SyntaxError("number");

@@ -1,14 +1,12 @@
 // One conversation: its turns, the run that is at work, and what can be done. Knows no page.
 import { store } from "../lib/store.js";
 import * as client from "./client.js";
-import { end, newest, pathTo, read } from "./turns.js";
+import { end, newest, pathTo, read, text } from "./turns.js";
 
 const WAITS = [500, 1000, 2000, 4000]; // milliseconds before a broken stream is joined again
 const CHECKED = ["rag", "agent"]; // graphs that may take back what they have written
 export const READS = ["rag", "agent", "toolbox"]; // graphs that look into documents
 
-const text = (content) => typeof content === "string" ? content
-  : (content ?? []).map((part) => (typeof part === "string" ? part : part.text ?? "")).join("");
 const sleep = (time) => new Promise((done) => setTimeout(done, time));
 
 const chats = new Map();
@@ -98,9 +96,11 @@ export class Chat {
   }
 
   // Ask; after a turn, which makes a branch where something follows it already.
-  async send(question, { graph, knowledge, after = this.state.get().leaf, base = null }) {
-    const { turns, live } = this.state.get();
+  async send(question, { graph, knowledge, after, base = null }) {
+    if (this.state.get().live?.interrupts.length) await this.following; // it has asked, but may not have ended yet
+    const { turns, live, leaf } = this.state.get();
     if (live && !live.failed) return;
+    if (after === undefined) after = leaf;
     // A turn that was not finished gets another version instead of one that follows it.
     const at = turns.get(after);
     const parent = !at ? null : at.status === "done" ? at.id : at.parent;
@@ -238,8 +238,6 @@ export class Chat {
       }
     }
   }
-
-  dismiss() { this.#set({ live: null }); }
 
   leave() { this.stop?.abort(); }
 }

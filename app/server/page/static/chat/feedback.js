@@ -38,7 +38,7 @@ export function Thumbs({ turn, given, t }) {
       toast(t("thanks"));
       return true;
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
       return false;
     }
   };

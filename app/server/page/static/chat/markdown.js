@@ -3,6 +3,7 @@ import { Marked } from "../vendor/marked.js";
 import "../vendor/purify.js";
 
 const MARKS = /[\uE000-\uE003]/g; // private use: marks of ours in a text, stripped from it first
+const bare = (text) => text.replace(MARKS, "\uFFFD");
 const escape = (text) => text.replace(/[&<>"']/g, (each) => `&#${each.charCodeAt(0)};`);
 const marked = new Marked({
   gfm: true, breaks: true,
@@ -28,9 +29,9 @@ export function mend(text) {
   let block = text.slice(start);
   block = block.replace(/!?\[([^\]\n]*)\]\([^)\n]*$/, "$1").replace(/(\*\*|__|\*|`)$/, (sign, _, at, whole) =>
     (whole.slice(0, at).split(sign).length % 2 ? "" : sign)); // an opener with nothing after it yet
-  const bare = block.replace(/`[^`\n]+`/g, "");
-  if ((bare.match(/`/g) ?? []).length % 2) return `${text.slice(0, start)}${block}\``;
-  for (const sign of ["**", "~~"]) if ((bare.split(sign).length - 1) % 2) block = `${block.trimEnd()}${sign}`;
+  const prose = block.replace(/`[^`\n]+`/g, "");
+  if ((prose.match(/`/g) ?? []).length % 2) return `${text.slice(0, start)}${block}\``;
+  for (const sign of ["**", "~~"]) if ((prose.split(sign).length - 1) % 2) block = `${block.trimEnd()}${sign}`;
   return text.slice(0, start) + block;
 }
 
@@ -43,7 +44,7 @@ function inside(points, at) {
 
 // Offsets of claims count code points of the answer, as Python does.
 function withMarks(text, claims) {
-  const points = Array.from(text, (each) => (MARKS.test(each) ? "\uFFFD" : each));
+  const points = Array.from(bare(text));
   const put = claims.flatMap((claim, n) => [[inside(points, claim.start), `\uE000${n}\uE002`], [claim.end, `\uE001${n}\uE002`]]);
   put.sort((a, b) => b[0] - a[0]);
   for (const [at, mark] of put) points.splice(Math.min(at, points.length), 0, mark);
@@ -86,7 +87,7 @@ function adorn(root, { citations, claims, labels }) {
 
 // Nodes for a text. `writing`: more of it will come.
 export function render(text, { writing = false, citations = [], claims = [], labels } = {}) {
-  const told = claims.length ? withMarks(text, claims) : text.replace(MARKS, "\uFFFD");
+  const told = claims.length ? withMarks(text, claims) : bare(text);
   const made = DOMPurify.sanitize(marked.parse(writing ? mend(told) : told), CLEAN);
   for (const link of made.querySelectorAll("a")) {
     if (!link.getAttribute("href")) link.replaceWith(...link.childNodes);

@@ -5,7 +5,7 @@ import { language } from "../lib/i18n.js";
 
 const TONES = { done: "good", failed: "bad", repeated: "soft", rejected: "wait", blocked: "bad" };
 
-export const written = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+const written = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
 // Results stand between marks that tell a model that they are data; people need none.
 const bare = (result) => String(result ?? "").replace(/^<[^>\n]*>\s*|\s*<\/[^>\n]*>$/g, "");

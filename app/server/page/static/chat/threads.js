@@ -23,7 +23,7 @@ function Rename({ thread, close, t }) {
       changed();
       close();
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
   };
   return html`<${Dialog} title=${t("rename")} close=${close}><form onSubmit=${save}>
@@ -43,7 +43,7 @@ function Thread({ thread, here, chose, t }) {
       changed();
       if (here) go("chat");
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
   };
   const copy = (format) => `/api/threads/${encodeURIComponent(thread.id)}/export?format=${format}`;

@@ -1,18 +1,19 @@
 // One turn: the question, what was done, the answer with all that speaks for or against it.
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { Badge, Button, Icon } from "../lib/components.js";
 import { toast } from "../lib/dialogs.js";
 import { Claims, Sources, Text } from "./answer.js";
 import { Waits } from "./approval.js";
 import { Thumbs } from "./feedback.js";
 import { Doing, Steps } from "./steps.js";
+import { verdictOf } from "./turns.js";
 
 const TONES = { answered: "good", unproved: "wait", refused: "soft", blocked: "bad" };
 
 function Edit({ question, send, close, t }) {
   const [text, setText] = useState(question);
   const box = useRef(null);
-  useEffect(() => { box.current.focus(); box.current.setSelectionRange(text.length, text.length); }, []);
+  useLayoutEffect(() => { box.current.focus(); box.current.setSelectionRange(text.length, text.length); }, []);
   const done = (event) => { event?.preventDefault(); if (text.trim()) send(text.trim()); };
   return html`<form class="edit" onSubmit=${done}>
     <textarea class="field" ref=${box} rows=${Math.min(10, text.split("\n").length + 1)} value=${text} aria-label=${t("editQuestion")} onInput=${(event) => setText(event.currentTarget.value)}
@@ -47,6 +48,7 @@ export function Turn({ turn, all, busy, times, given, cite, does, t }) {
   const pen = useRef(null);
   useEffect(() => { setEditing(false); setClaim(null); }, [turn.id]);
   const live = turn.status === "live";
+  const verdict = verdictOf(turn);
   const branch = turn.status !== "old" && !live;
   const stop = () => { setEditing(false); requestAnimationFrame(() => pen.current?.focus()); };
   const act = (name, label, run, own = {}) => html`<button type="button" class="act" ...${own} aria-label=${label} title=${label} onClick=${run}><${Icon} name=${name} /></button>`;
@@ -61,7 +63,8 @@ export function Turn({ turn, all, busy, times, given, cite, does, t }) {
       <${Steps} turn=${turn} times=${times} t=${t} />
       ${turn.notices.map((each) => html`<p class="guard" key=${each}><${Icon} name="shield" /><span>${each}</span></p>`)}
       ${turn.thoughts && html`<details class="fold thoughts"><summary>${t("thoughts")}</summary><p>${turn.thoughts}</p></details>`}
-      ${turn.answer && html`<${Text} turn=${turn} cite=${(each, from) => cite(turn, each, from)} claimed=${setClaim} t=${t} />`}
+      ${turn.answer && html`<div class=${verdict === "blocked" ? "guard withheld" : undefined}>${verdict === "blocked" && html`<${Icon} name="shield" />`}
+        <${Text} turn=${turn} cite=${(each, from) => cite(turn, each, from)} claimed=${setClaim} t=${t} /></div>`}
       ${live && turn.answer && turn.draft && !turn.failed && html`<p class="draft"><${Badge} tone="wait">${t("draft")}<//> ${t("draftNote")}</p>`}
       ${live && !turn.failed && !turn.interrupts.length && !turn.verdict && html`<${Doing} turn=${turn} t=${t} />`}
       ${!live && html`<${Sources} turn=${turn} cite=${(each, from) => cite(turn, each, from)} t=${t} />`}
@@ -71,7 +74,7 @@ export function Turn({ turn, all, busy, times, given, cite, does, t }) {
       ${turn.failed && html`<div class="notice bad failed" role="alert"><p>${turn.failed.message}</p>${turn.failed.hint && html`<p class="note">${turn.failed.hint}</p>`}
         <${Button} onClick=${does.retry}>${t("tryAgain")}<//></div>`}
       ${!live && turn.answer && html`<div class="acts">
-        ${turn.verdict && html`<${Badge} tone=${TONES[turn.verdict]} title=${t(`verdict.${turn.verdict}.why`)}>${t(`verdict.${turn.verdict}`)}<//>`}
+        ${verdict && html`<${Badge} tone=${TONES[verdict]} title=${t(`verdict.${verdict}.why`)}>${t(`verdict.${verdict}`)}<//>`}
         ${act("copy", t("copy"), () => copy(turn.answer, t))}
         ${turn.status === "done" && !busy && act("again", t("regenerate"), () => does.again(turn))}
         ${turn.status === "done" && turn.run && html`<${Thumbs} key=${turn.run} turn=${turn} given=${given} t=${t} />`}

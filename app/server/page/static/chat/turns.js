@@ -4,7 +4,7 @@
 // turns with one and the same turn before them are versions of each other. Ids of states are
 // UUIDs of version 6: their order is that of time.
 
-const text = (content) => typeof content === "string" ? content
+export const text = (content) => typeof content === "string" ? content
   : (content ?? []).map((part) => (typeof part === "string" ? part : part.text ?? "")).join("");
 
 const idOf = (state) => state.checkpoint?.checkpoint_id ?? state.checkpoint_id;
@@ -25,7 +25,8 @@ function turnOf(state, status) {
   const said = messages.slice(asked + 1).findLast((each) => each.type === "ai" && text(each.content));
   return {
     id: idOf(state), status,
-    question: asked >= 0 ? text(messages[asked].content) : values.question ?? "",
+    // Of a question that was not let through, the messages keep nothing.
+    question: asked >= 0 && !values.blocked ? text(messages[asked].content) : values.question ?? "",
     answer: status === "done" ? values.answer || text(said?.content) : text(said?.content),
     thoughts: status === "done" ? values.thoughts ?? "" : "",
     citations: status === "done" ? values.citations ?? [] : [],
@@ -88,6 +89,21 @@ export function read(states) {
   for (const turn of turns.values()) if (turn.parent && !turns.has(turn.parent)) turn.parent = null;
   return turns;
 }
+
+// Words that stand in the place of refuted ones: they are not what was refuted.
+const isCorrected = (claim, points) =>
+  claim.verdict === "REFUTED" && claim.correction && points.slice(claim.start, claim.end).join("") === claim.correction;
+
+// The claims of an answer, with CORRECTED as the verdict on those that were; offsets count code
+// points, as Python does.
+export function judged(claims, answer) {
+  const points = [...answer];
+  return claims.map((claim) => (isCorrected(claim, points) ? { ...claim, verdict: "CORRECTED" } : claim));
+}
+
+// What is to be said of an answer. A conversation's `answered` only says that it was let through.
+export const verdictOf = ({ verdict, citations, steps }) =>
+  verdict === "answered" && !citations.length && !steps.some((step) => step.outcome === "done") ? null : verdict;
 
 export const newest = (turns) => [...turns.keys()].sort().at(-1) ?? null;
 

@@ -11,7 +11,7 @@ import { READS, changed, chatOf } from "./chat.js";
 import { Choices, Composer, GRAPHS } from "./composer.js";
 import { DocumentPanel } from "./document.js";
 import { Turn } from "./turn.js";
-import { versions } from "./turns.js";
+import { verdictOf, versions } from "./turns.js";
 import dictionary from "./chat.i18n.js";
 
 const SAMPLE = "handbook"; // the knowledge base that comes with Groundling
@@ -50,7 +50,7 @@ async function begin(question, wanted) {
     changed();
     await sent;
   } catch (error) {
-    toast([error.message, error.hint].filter(Boolean).join(" "), "bad");
+    toast(error, "bad");
     kept.set("draft.new", question);
   }
 }
@@ -124,9 +124,9 @@ function Conversation({ id, bases, cite, t }) {
   const last = path.at(-1);
   // Read out once, when it is whole; never word by word.
   if (last?.status === "live") said.current = t("answering");
-  else if (said.current && last?.answer) said.current = `${last.verdict ? `${t(`verdict.${last.verdict}`)}. ` : ""}${last.answer.slice(0, 1000)}`;
+  else if (said.current && last?.answer) said.current = `${verdictOf(last) ? `${t(`verdict.${verdictOf(last)}`)}. ` : ""}${last.answer.slice(0, 1000)}`;
   const end = useEnd(`${id}-${path.length}`, state);
-  const halt = () => chat.halt().catch((error) => toast(error.message, "bad"));
+  const halt = () => chat.halt().catch((error) => toast(error, "bad"));
   const send = async (question, options = {}) => { await known; await chat.send(question, { ...choice.get(), ...options }); };
   // A first turn whose beginning is not kept cannot be had again in its place.
   const from = (turn, question) => (turn.parent || turn.base ? send(question, { after: turn.parent, base: turn.base }) : begin(question, choice.get()));

@@ -49,9 +49,10 @@ function Confirm() {
   <//>`;
 }
 
-// Say something in passing; tone: good | bad.
-export function toast(text, tone = "good") {
-  const one = { id: ++last, text: String(text), tone };
+// Say something in passing, or what went wrong and what to do about it; tone: good | bad.
+export function toast(what, tone = "good") {
+  const text = what instanceof Error ? [what.message, what.hint].filter(Boolean).join(" ") : String(what);
+  const one = { id: ++last, text, tone };
   said.set([...said.get().slice(-3), one]);
   setTimeout(() => forget(one.id), STAY[tone] ?? STAY.good);
 }

@@ -15,7 +15,7 @@ function Head({ base, changed, t }) {
       await api.patch(urlOf(base.id), { shared });
       toast(t(shared ? "isShared" : "isPrivate"), "good");
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
     await changed();
   };
@@ -27,7 +27,7 @@ function Head({ base, changed, t }) {
       toast(t("baseDeleted", { name: base.name }), "good");
       go("documents");
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
     await changed();
   };
@@ -61,7 +61,7 @@ function Documents({ base, documents, reload, t }) {
       await api.delete(urlOf(base.id, `/documents/${document.id}`));
       toast(t("documentDeleted"), "good");
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
     await reload();
   };

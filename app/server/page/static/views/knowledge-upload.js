@@ -6,7 +6,7 @@ import { urlOf } from "./knowledge-names.js";
 const ENDED = ["done", "failed", "cancelled"];
 const MARKS = { added: "+", replaced: "↻", unchanged: "=", skipped: "!", failed: "!" };
 
-// Files of dropped folders, with their paths below it.
+// The files of what was dropped, those of folders among them.
 async function filesOf(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
@@ -80,25 +80,26 @@ export function Upload({ base, done, t }) {
     }
     await done();
   };
-  const send = async (files) => {
-    if (!files.length) return;
-    const form = new FormData();
-    for (const file of files) form.append("files", file, file.name);
-    setJob({ state: "sending", done: 0, total: 0 });
+  const send = async (picked) => {
     try {
+      const files = await picked; // a folder may have something in it that cannot be read
+      if (!files.length) return;
+      const form = new FormData();
+      for (const file of files) form.append("files", file, file.name);
+      setJob({ state: "sending", done: 0, total: 0 });
       const { id } = await api.post(urlOf(base.id, "/documents"), form);
       await follow(id);
     } catch (error) {
       setJob(null);
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
   };
-  const cancel = () => api.delete(`/api/jobs/${job.id}`).catch((error) => toast(error.message, "bad"));
+  const cancel = () => api.delete(`/api/jobs/${job.id}`).catch((error) => toast(error, "bad"));
   const drop = async (event) => {
     event.preventDefault();
     depth.current = 0;
     setOver(false);
-    if (!busy) await send(await filesOf(event.dataTransfer));
+    if (!busy) await send(filesOf(event.dataTransfer));
   };
   const busy = job && !ENDED.includes(job.state);
   return html`<section class=${`kb-drop${over ? " is-over" : ""}`} aria-label=${t("add")}

@@ -29,7 +29,7 @@ function Fact({ memory, save, cancel, t }) {
       await save({ text: text.trim(), kind });
       if (!memory) { setText(""); setKind("fact"); }
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     } finally {
       setBusy(false);
     }
@@ -48,7 +48,7 @@ function Fact({ memory, save, cancel, t }) {
 function History({ id, t }) {
   const [history, setHistory] = useState(null);
   useEffect(() => {
-    api.get(`/api/memories/${id}`).then((found) => setHistory(found.history ?? []), (error) => { toast(error.message, "bad"); setHistory([]); });
+    api.get(`/api/memories/${id}`).then((found) => setHistory(found.history ?? []), (error) => { toast(error, "bad"); setHistory([]); });
   }, [id]);
   if (!history) return html`<${Spinner} />`;
   if (!history.length) return html`<p class="note">${t("noHistory")}</p>`;
@@ -75,7 +75,7 @@ function Item({ memory, reload, t }) {
       toast(t("forgotten"), "good");
       await reload();
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
   };
   if (open === "edit") return html`<li class="mem-item"><${Fact} memory=${memory} save=${save} cancel=${closed} t=${t} /></li>`;
@@ -144,7 +144,7 @@ export function Memory() {
       toast(t("allForgotten"), "good");
       await load();
     } catch (problem) {
-      toast(problem.message, "bad");
+      toast(problem, "bad");
     }
   };
   const filtered = text.trim() || kind;

@@ -47,7 +47,7 @@ export function Keys({ user, changed, t }) {
       setMade(await api.post(address, { label: label.trim(), days: days ? Number(days) : null }));
       setLabel("");
     } catch (problem) {
-      toast(problem.message, "bad");
+      toast(problem, "bad");
     }
     await Promise.all([load(), changed()]);
   };
@@ -57,7 +57,7 @@ export function Keys({ user, changed, t }) {
       await api.delete(`${address}/${held.id}`);
       toast(t("revoked"), "good");
     } catch (problem) {
-      toast(problem.message, "bad");
+      toast(problem, "bad");
     }
     await Promise.all([load(), changed()]);
   };

@@ -54,7 +54,7 @@ function User({ user, me, reload, t }) {
       await api.patch(`/api/users/${user.id}`, asked);
       toast(told, "good");
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
     await reload();
   };
@@ -70,7 +70,7 @@ function User({ user, me, reload, t }) {
         toast(t("purged", { name: user.id }), "good");
       }
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
     await reload();
   };

@@ -12,7 +12,7 @@ function Said({ said, reload, t }) {
       await api.delete(`/api/feedback/${said.id}`);
       reload();
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     }
   };
   const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -44,7 +44,7 @@ export function Feedback({ view, reload, t }) {
       toast(t("thanks"), "good");
       await reload();
     } catch (error) {
-      toast(error.message, "bad");
+      toast(error, "bad");
     } finally {
       setBusy(false);
     }

@@ -1,5 +1,5 @@
 // One trace: what it came to, its waterfall, a run's inputs and outputs, what people said of it.
-import { Badge, Icon, Spinner, api, go, html, useEffect, useRef, useState } from "./kit.js";
+import { Badge, Icon, Spinner, api, go, html, useEffect, useLayoutEffect, useRef, useState } from "./kit.js";
 import { count, moment, percent, size, took } from "./figures.js";
 import { statusTone, verdictTone } from "./traces.js";
 import { Feedback } from "./traces-feedback.js";
@@ -78,7 +78,7 @@ export function Trace({ id, t }) {
     setChosen(null);
     row?.focus();
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: the next key must not mean the step that was closed
     const pressed = (event) => {
       if (event.key !== "Escape" || event.defaultPrevented) return;
       if (chosen) close(); else if (!event.target.closest("input, textarea, select, dialog")) go("traces");
