@@ -14,7 +14,7 @@ ask: uv
 	@uv run --no-sync groundling ask --docs data/handbook "$(QUESTION)"
 
 test: uv
-	@uv sync --locked
+	@uv sync --locked --inexact
 	@uv run --no-sync pytest
 
 uv:

@@ -9,8 +9,9 @@ Needs the extra `tune`. Everything is asked of llama.cpp through the exported ad
 - `facts`: fifty invented facts, four phrasings learnt, a fifth asked; then the regression
   suite, base against adapter: what was forgotten. With export and peak memory.
 - `habit`: answers are first taught to begin with “Sure!” (SFT), then DPO is to take it away.
-- `pubmedqa`: yes, no or maybe, with and without the abstract, tuned and not; FOLDER holds
-  `pqal_train_500.json` (https://pubmedqa.github.io). Every tenth question is asked.
+- `pubmedqa`: yes, no or maybe, with and without what a knowledge base of all abstracts has,
+  tuned and not; FOLDER holds `pqal_train_500.json` (https://pubmedqa.github.io). Every tenth
+  question is asked.
 - `speed`: tokens a second of a training, ours and plain transformers' with peft, by turns.
 - `switch`: seconds to the first token when every call takes another adapter.
 
@@ -35,10 +36,11 @@ import click
 
 from bench.memory import wilson
 from bench.tuning_facts import HABIT, facts, habits
-from bench.tuning_pubmedqa import OPTIONS, as_example, macro_f1, questions
+from bench.tuning_pubmedqa import OPTIONS, Abstracts, as_example, macro_f1, questions
 from groundling import settings as settings_module
 from groundling.evaluation.paired import paired
 from groundling.models.chat import ChatLlama
+from groundling.models.configured import embedding_model
 from groundling.models.files.store import ModelStore
 from groundling.settings import Settings
 from groundling.tuning.dataset import DataShelf, TrainingData
@@ -62,12 +64,14 @@ class Bench:
 
     Args:
         base: the model's file.
+        own: settings of the person who runs it; models are there.
         settings: of the bench's own home folder.
         flags: values of the recipe that win over the preset's.
         suite: questions of each skill of the regression suite; None: all.
     """
 
     base: Path
+    own: Settings
     settings: Settings
     flags: Mapping[str, Any]
     suite: int | None
@@ -215,25 +219,31 @@ def _margins(model: ChatLlama, adapters: list[str], held: Sequence[Example]) -> 
 
 
 def pubmedqa(bench: Bench, folder: Path, learns: int, asks: int) -> dict[str, Any]:
-    """Ask biomedical questions: base, with the abstract, tuned, tuned with the abstract."""
+    """Ask biomedical questions: base, with passages found, tuned, tuned with passages found."""
     train, dev = questions(folder)
+    abstracts = Abstracts(
+        bench.settings.home / "pubmedqa", [*train, *dev], embedding_model(bench.own)
+    )
     shown = [
-        as_example(one, with_abstract=both) for one in train[:learns] for both in (False, True)
+        as_example(one, passages)
+        for one in train[:learns]
+        for passages in ("", abstracts.found(one)[0])
     ]
     costs = bench.learn(
         "pubmedqa", bench.data("pubmedqa", shown, []), bench.recipe(method="sft", steps=100)
     )
     model = bench.model()
+    found = [abstracts.found(one) for one in dev[:asks]]
     ways: dict[str, tuple[list[str], bool]] = {
         "base": ([], False), "rag": ([], True),
         "tuned": ([costs.file], False), "tuned + rag": ([costs.file], True),
     }  # fmt: skip
     scores: dict[str, list[float]] = {}
     rows: dict[str, Any] = {}
-    for way, (adapters, with_abstract) in ways.items():
+    for way, (adapters, reads) in ways.items():
         said: list[str] = []
-        for one in dev[:asks]:
-            asked = messages_of(as_example(one, with_abstract=with_abstract))
+        for one, (passages, _) in zip(dev, found, strict=False):
+            asked = messages_of(as_example(one, passages if reads else ""))
             weights = model.choose(asked, list(OPTIONS), adapters=adapters)
             said.append(max(weights, key=lambda option: weights[option]))
         wanted = [one["final_decision"] for one in dev[:asks]]
@@ -247,6 +257,7 @@ def pubmedqa(bench: Bench, folder: Path, learns: int, asks: int) -> dict[str, An
     return {
         "asked": len(scores["base"]),
         "learnt": len(shown),
+        "own_abstract_found": sum(own for _, own in found),
         "training": costs.figures,
         **rows,
         "tuned - base": _pair(paired(scores["base"], scores["tuned"])),
@@ -331,7 +342,7 @@ def main(
     values = dict(flag.split("=", 1) for flag in flags) | ({"steps": str(steps)} if steps else {})
     with tempfile.TemporaryDirectory() as scratch:
         settings = settings_module.load({"home": home or Path(scratch)})
-        bench = Bench(base, settings, {key: _value(text) for key, text in values.items()}, few)
+        bench = Bench(base, own, settings, {key: _value(text) for key, text in values.items()}, few)
         run: dict[str, Callable[[], dict[str, Any]]] = {
             "facts": lambda: learnt(bench, languages.split(","), count),
             "habit": lambda: habit(bench),

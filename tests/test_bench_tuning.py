@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.tuning import main
 from bench.tuning_facts import HABIT, Language, facts, habits
-from bench.tuning_pubmedqa import OPTIONS, macro_f1, questions
+from bench.tuning_pubmedqa import OPTIONS, Abstracts, as_example, macro_f1, questions
 from groundling.tuning.gate import right
 from groundling.tuning.selection import select
 
@@ -82,6 +82,24 @@ def test_every_tenth_question_is_asked_and_never_learnt(tmp_path: Path) -> None:
     assert [row["QUESTION"] for row in asked] == ["100?", "110?", "120?"]
     assert len(train) == 22
     assert not [row for row in asked if row in train]
+
+
+def test_passages_come_from_all_abstracts(tmp_path: Path) -> None:
+    said = {"7": "Aspirin thins the blood.", "8": "Garlic keeps vampires away.", "9": "Tea wakes."}
+    rows = [
+        {"number": number, "QUESTION": f"{text[:-1]}?", "CONTEXTS": [text, "n = 3."],
+         "final_decision": "yes"}
+        for number, text in said.items()
+    ]  # fmt: skip
+    abstracts = Abstracts(tmp_path, rows, None)
+    text, own = abstracts.found(rows[1])
+    assert own
+    assert "vampires" in text
+    lost = {**rows[1], "QUESTION": "Does aspirin thin blood?"}
+    text, own = abstracts.found(lost)
+    assert not own
+    assert as_example(lost, text).question.startswith("Aspirin thins the blood.")
+    assert as_example(lost).question.startswith("Does aspirin")
 
 
 @pytest.mark.parametrize(
