@@ -87,8 +87,17 @@ class Home:
 
         return embedding_model(self.settings)
 
-    def knowledge(self, name: str | None = None) -> Knowledge:
-        """Open a knowledge base, and make it if there is none of that name."""
+    def knowledge(self, name: str | None = None, *, create: bool = True) -> Knowledge:
+        """Open a knowledge base.
+
+        Args:
+            name: default: the configured one.
+            create: make it if there is none of that name.
+
+        Raises:
+            ModelNotFound: the embedder has not been fetched yet.
+            KnowledgeError: it is damaged, or not there and not to be made.
+        """
         from groundling.knowledge.base import Knowledge
 
         name = name or self.settings.retrieval.knowledge
@@ -97,6 +106,7 @@ class Home:
                 self._knowledge[name] = Knowledge.open(
                     self.settings.knowledge_path(name),
                     self.embedder,
+                    create=create,
                     chunk_characters=self.settings.retrieval.chunk_characters,
                 )
             return self._knowledge[name]

@@ -8,7 +8,7 @@ change. No folder is named: a trace may be shown to others.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -17,8 +17,11 @@ from groundling.errors import ModelError
 from groundling.graphs.nodes.chain_file import load_chain
 from groundling.graphs.resources import Resources
 from groundling.knowledge.base import Knowledge
+from groundling.models.adapter_names import together
+from groundling.models.adapter_shelf import Shelved
 from groundling.models.calling import shown_name
 from groundling.models.files.store import ModelStore
+from groundling.models.forming import FormingChat
 from groundling.models.sampled import SAMPLING_FIELDS, Sampled
 from groundling.settings import RetrievalSettings, Settings
 
@@ -39,6 +42,8 @@ class Provenance:
             describe.
         model_file: the beginning of the file's hash; of a file outside the model store, size
             and time.
+        adapter: what that model answered with, as `model.adapter` names it.
+        adapter_made: when each of them was made: one that is trained anew keeps its name.
         server: the address of the server that runs the model.
         documents: a hash of the knowledge base's documents when the graph was made.
         chain: a hash of the chain's file.
@@ -51,6 +56,8 @@ class Provenance:
     model: str | None = None
     model_class: str | None = None
     model_file: str | None = None
+    adapter: str | None = None
+    adapter_made: str | None = None
     server: str | None = None
     seed: int | None = None
     temperature: float | None = None
@@ -130,6 +137,14 @@ def model_file(model: str, settings: Settings) -> str | None:
     return f"{found.st_size} bytes of {datetime.fromtimestamp(found.st_mtime, UTC).isoformat()}"
 
 
+def adapters_told(adapters: Sequence[Shelved]) -> dict[str, str | None]:
+    """Write which adapters answer, and when they were made."""
+    if not adapters:
+        return {"adapter": None, "adapter_made": None}
+    made = ", ".join(each.card.created for each in adapters)
+    return {"adapter": together(adapters), "adapter_made": made}
+
+
 def _model(model: object, settings: Settings) -> dict[str, Any]:
     if not isinstance(model, Sampled):
         kind = type(model)
@@ -143,6 +158,7 @@ def _model(model: object, settings: Settings) -> dict[str, Any]:
         "model": shown_name(name) if name else None,
         "model_class": type(model).__name__ if adapters else None,
         "model_file": model_file(name, settings) if name and server is None else None,
+        **adapters_told(_answering(model)),
         "server": server,
         "max_tokens": getattr(model, "max_tokens", None),
         "context": getattr(model, "context", None),
@@ -153,6 +169,15 @@ def _model(model: object, settings: Settings) -> dict[str, Any]:
         },
         **{key: getattr(model, key) for key in _NAMED},
     }
+
+
+def _answering(model: object) -> Sequence[Shelved]:
+    if not isinstance(model, FormingChat):
+        return ()
+    try:
+        return model.answering()
+    except ModelError:  # the call that needs them is told
+        return ()
 
 
 def _retrieval(used: RetrievalSettings) -> dict[str, Any]:

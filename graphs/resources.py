@@ -101,7 +101,9 @@ class Resources:
     @cached_property
     def documents(self) -> Knowledge | None:
         """The knowledge base, or None where there is none: for graphs that can do without."""
-        if "knowledge" not in self.__dict__ and not self.settings.knowledge_path().is_dir():
+        from groundling.knowledge.base import exists
+
+        if "knowledge" not in self.__dict__ and not exists(self.settings.knowledge_path()):
             return None
         return self.knowledge
 

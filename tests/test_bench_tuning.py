@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.tuning import main
 from bench.tuning_facts import HABIT, Language, facts, habits
 from bench.tuning_pubmedqa import OPTIONS, Abstracts, as_example, macro_f1, questions
-from groundling.tuning.gate import right
+from groundling.tuning.marking import right
 from groundling.tuning.selection import select
 
 LANGUAGES: list[Language] = ["en", "ko"]

@@ -81,8 +81,8 @@ def build(
     """Build a version of the data set NAME; say what was let go, and why.
 
     Personal data and secrets are blacked out. What repeats itself, contradicts itself or is
-    asked by a data set of `groundling dataset` is left out. The same examples make the same
-    version.
+    asked by the gate or a data set of `groundling dataset` is left out. The same examples make
+    the same version.
 
     \b
     groundling tune data build mine --feedback
@@ -93,6 +93,7 @@ def build(
     if not (feedback or traces or bases or asked or files):
         raise click.UsageError("Give --feedback, --traces, --docs, --mistakes or --file.")
     from groundling.tuning.dataset import check_name
+    from groundling.tuning.gate import FEWEST
     from groundling.tuning.selection import select
 
     check_name(name)  # before the model is asked for an hour, not after
@@ -118,12 +119,15 @@ def build(
         made_of={
             "feedback": feedback, "traces": traces, "docs": list(bases), "questions": questions,
             "phrasings": phrasings, "mistakes": list(asked),
-            "adapter": shell.settings.model.adapter,
+            "model": shell.settings.model.name, "adapter": shell.settings.model.adapter,
             "files": [file.name for file in files], "graph": graph, "asked_as": asked_as,
             "heldout": heldout,
         },
     )  # fmt: skip
     shell.out({**asdict(stored.card), "unread": len(bad)}, _told(stored.card))
+    if (held := sum(stored.card.heldout.values())) < FEWEST:
+        shell.warn(f"{held or 'No'} examples are held out; `tune gate` wants {FEWEST}: more "
+                   "examples, or a larger --heldout.")  # fmt: skip
     shell.status(f"Next:  groundling tune data show {name}")
 
 
@@ -152,6 +156,8 @@ def show(shell: Shell, data: str, drops: bool) -> None:
     if drops:
         gone = found.drops()
         shell.out(gone, [f"{one['rule']:<15} {one['question']!r}: {one['reason']}" for one in gone])
+        if not gone and not shell.json:
+            shell.status("Nothing was let go.")
         return
     shown = found.train()[:_SHOWN]
     shell.out(
@@ -179,13 +185,14 @@ def export(shell: Shell, data: str, file: Path, form: Any, part: str) -> None:
 
     found = _shelf(shell).get(data)
     examples = found.train() if part == "train" else found.heldout()
-    written: list[str] = []
+    written: dict[str, None] = {}  # a right answer and a pair with it may be one line of Alpaca
+    left = 0
     for example in examples:
         try:
-            written.append(write_lines([example], form))
+            written[write_lines([example], form)] = None
         except TuningError:
-            continue
-    text, left = "".join(written), len(examples) - len(written)
+            left += 1
+    text = "".join(written)
     if str(file) == "-":
         click.echo(text, nl=False)
         if left:
@@ -236,7 +243,7 @@ def _of_runs(
 
 
 def _of_file(file: Path, bad: list[str]) -> Iterator[Example]:
-    from groundling.tuning.formats import read_file
+    from groundling.tuning.files import read_file
 
     for line, example in read_file(file):
         if isinstance(example, str):
@@ -283,18 +290,20 @@ def _of_mistakes(shell: Shell, data: str) -> list[Example]:
 
 
 def _evaluated(shell: Shell) -> dict[str, list[str]]:
-    """Return what evaluations ask: it is not to be learnt."""
+    """Return what experiments and the gate ask: it is not to be learnt."""
     from groundling.evaluation.datasets import DatasetStore
     from groundling.evaluation.score import asked_of
     from groundling.evaluation.shipped import SHIPPED, dataset_of
+    from groundling.tuning.regression import suite
 
     with DatasetStore(shell.settings.evaluation_path) as store:
         for name in SHIPPED:
             dataset_of(store, name)
-        return {
+        asked = {
             each.name: [asked_of(example) for example in store.examples(each.id)]
             for each in store.list(limit=-1)
         }
+    return {**asked, "of the gate": [case.shown for case in suite()]}
 
 
 def _told(card: Card) -> list[str]:
@@ -314,11 +323,11 @@ def _told(card: Card) -> list[str]:
 
 
 def _lines(example: Example) -> Iterator[str]:
-    yield f"? {_short(example.question)}"
+    yield f"? {short(example.question)}"
     mark = {None: "+", True: "👍", False: "👎"}[example.good]
-    yield f"{mark} {_short(example.answer)}"
+    yield f"{mark} {short(example.answer)}"
     if example.rejected is not None:
-        yield f"- {_short(example.rejected)}"
+        yield f"- {short(example.rejected)}"
 
 
 def _shown(example: Example) -> dict[str, Any]:
@@ -327,6 +336,7 @@ def _shown(example: Example) -> dict[str, Any]:
     return as_json(example)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return a text on one line of the terminal."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from groundling.cli.output import Command, Shell, pass_shell
-from groundling.errors import GateFailed
+from groundling.cli.tune_data import short
+from groundling.errors import AdapterError, GateFailed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,19 +36,33 @@ def gate(shell: Shell, name: str, data: str | None, allow: float, dry_run: bool)
     The exit code is 9 where it does not pass.
     """
     from groundling.cli.progress import stages
-    from groundling.models.adapter_shelf import AdapterShelf
+    from groundling.models.adapter_shelf import AdapterShelf, fingerprint
     from groundling.models.chat import ChatLlama
+    from groundling.models.files.store import ModelStore
     from groundling.tuning.dataset import DataShelf
     from groundling.tuning.gate import gate as judge
+    from groundling.tuning.gate import learnt_by, not_learnt
 
     settings = shell.settings
-    shelf = AdapterShelf(settings.adapters_path)
-    card = shelf.get(name).card
-    found = DataShelf(settings.tuning_path / "data").get(data or card.data)
+    shelf, kept = AdapterShelf(settings.adapters_path), DataShelf(settings.tuning_path / "data")
+    base = ModelStore(settings.models_path, settings.download).resolve(settings.model.name).path
+    card = shelf.for_base(name, fingerprint(base)).card  # before the base is asked for minutes
+    heldout = kept.get(data or card.data).heldout()
+    learnt, gone = learnt_by(name, shelf, kept)
+    asked = not_learnt(heldout, learnt)
+    if len(asked) < len(heldout):
+        shell.warn(f"{len(heldout) - len(asked)} of {len(heldout)} held-out examples were learnt "
+                   "from, and are not asked.")  # fmt: skip
+    if gone:
+        shell.warn(f"Gone: {', '.join(gone)}. Whether it learnt what it is asked is not known.")
     lost = f"Nothing of it is kept, and {name} is not promoted: the same command begins anew."
     with stages(shell, lost) as tell:
         model = ChatLlama.from_settings(settings)
-        verdict = judge(model, name, found.heldout(), allowed=allow, tell=tell)
+        verdict = judge(model, name, asked, allowed=allow, tell=tell)
+    if shelf.get(name).card.created != card.created:
+        raise AdapterError(
+            f"{name} was trained anew while it was measured.", hint=f"groundling tune gate {name}"
+        )
     shelf.score(name, verdict.scores)
     promoted = verdict.passed and not dry_run
     before = shelf.promote(name) if promoted else shelf.promoted(card.base)
@@ -62,10 +77,15 @@ def gate(shell: Shell, name: str, data: str | None, allow: float, dry_run: bool)
         },
         _table(verdict),
     )
+    if verdict.broken and not shell.json:
+        shell.status(f"Worse with {name}:")
+        for one in verdict.broken[:_SHOWN]:
+            shell.status(
+                f"  {one.skill}: {short(one.question)}  {one.base:.2f} → {one.adapter:.2f}"
+            )
+        if len(verdict.broken) > _SHOWN:
+            shell.status(f"  and {len(verdict.broken) - _SHOWN} more: --json shows all")
     if not verdict.passed:
-        if not shell.json:
-            for one in verdict.broken[:_SHOWN]:
-                shell.status(f"  {one.skill}: {one.question}  {one.base:.2f} → {one.adapter:.2f}")
         why = "; ".join(f"{one.skill}: {one.reason}" for one in verdict.comparisons if one.reason)
         raise GateFailed(
             f"{name} does not answer in place of its base. {why}.",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -39,17 +40,20 @@ def list_(shell: Shell) -> None:
 @pass_shell
 def show(shell: Shell, name: str) -> None:
     """Show how an adapter was made and what it scored."""
-    card = _shelf(shell).get(name).card
+    shelf = _shelf(shell)
+    card = shelf.get(name).card
+    steps = shelf.promotions(name)
     lines = [
         f"{card.name}  {card.method}, {card.created}",
-        f"base     {card.base_name}  {card.base[:12]}",
-        f"data     {card.data}",
-        f"parent   {card.parent or 'none'}",
-        *(f"{key:<8} {value}" for key, value in card.scores.items()),
+        f"base      {card.base_name}  {card.base[:12]}",
+        f"data      {card.data}",
+        f"parent    {card.parent or 'none'}",
+        *_scores(card.scores),
+        *(f"{step['at'][:16]}  {_done(step)}" for step in steps),
         "",
         card.recipe,
     ]
-    shell.out(asdict(card), lines)
+    shell.out({**asdict(card), "promotions": steps}, lines)
 
 
 @click.command(cls=Command)
@@ -62,7 +66,8 @@ def promote(shell: Shell, name: str) -> None:
     """
     before = _shelf(shell).promote(name)
     shell.out(
-        {"promoted": name, "before": before}, [f"{name} answers; before: {before or 'none'}."]
+        {"promoted": name, "before": before},
+        [f"{name} answers; before: {before or 'the bare model'}."],
     )
     shell.status("Back:  groundling tune rollback")
 
@@ -87,19 +92,40 @@ def rollback(shell: Shell) -> None:
 @click.argument("name")
 @pass_shell
 def remove(shell: Shell, name: str) -> None:
-    """Delete an adapter, and what its training kept."""
+    """Delete an adapter, and what its training kept; or what a stopped training kept."""
     import shutil
 
+    from groundling.models.adapter_shelf import is_name
     from groundling.tuning.supervisor import alone
 
     shelf = _shelf(shell)
-    if name not in shelf:
-        shelf.remove(name)  # says that there is none
     kept = shell.settings.tuning_path / "runs" / name
+    stopped = name not in shelf and is_name(name) and kept.is_dir()  # a training without end
+    if name not in shelf and not stopped:
+        shelf.remove(name)  # says that there is none
     with alone(kept):  # not under a training of that name
-        shelf.remove(name)
+        if not stopped:
+            shelf.remove(name)
         shutil.rmtree(kept)
     shell.out({"removed": name}, [f"Deleted: {name}."])
+
+
+def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a gate measured, a line for each skill."""
+    for name, score in scores.items():
+        if isinstance(score, Mapping):
+            yield (
+                f"{name:<9} {score['base']:.2f} → {score['adapter']:.2f}, difference "
+                f"{score['low']:+.2f} … {score['high']:+.2f}, {score['examples']} examples"
+            )
+    if "passed" in scores:
+        yield f"gate      {'passed' if scores['passed'] else 'not passed'}"
+
+
+def _done(step: Mapping[str, Any]) -> str:
+    if step["did"] == "promoted":
+        return f"promoted; before: {step.get('before') or 'the bare model'}"
+    return f"{step['did']}; answers since: {step.get('answers') or 'the bare model'}"
 
 
 def _shelf(shell: Shell) -> AdapterShelf:

@@ -29,11 +29,15 @@ _OPTIONS = (
         help="Change a value of the recipe, such as rank=8; repeatable.",
     ),
     click.option("--steps", type=click.IntRange(1), help="Most updates of the weights."),
-    click.option("--from", "parent", metavar="ADAPTER", help="Go on from this adapter."),
+    click.option(
+        "--from", "parent", metavar="ADAPTER",
+        help="Go on from this adapter, whose rank and matrices stay.",
+    ),
     click.option(
         "--launch", metavar="COMMAND",
         help='Starts several processes: "torchrun --nproc-per-node 2".',
     ),
+    click.option("--plan", "only_plan", is_flag=True, help="Say what memory it takes, and stop."),
 )  # fmt: skip
 
 
@@ -90,23 +94,35 @@ def _train(
     steps: int | None,
     parent: str | None,
     launch: str | None,
+    only_plan: bool,
 ) -> None:
     from groundling.models.files.store import ModelStore
     from groundling.tuning.dataset import DataShelf
-    from groundling.tuning.learn import learn
+    from groundling.tuning.learn import learn, shaped
     from groundling.tuning.recipe import read_recipe
+    from groundling.tuning.supervisor import material
 
     settings = shell.settings
     wanted = {**_values(flags), "method": method, "steps": steps}
     used = read_recipe(recipe, wanted)
     found = DataShelf(settings.tuning_path / "data").get(data)
     base = ModelStore(settings.models_path, settings.download).resolve(settings.model.name).path
+    if only_plan:
+        used = shaped(settings, used, parent)
+        planned = material(base, used, found.train(), found.heldout()).plan
+        shell.out({**asdict(planned), "needed": planned.needed}, [planned.explain()])
+        return
     with _shown(shell) as tell:
         made = learn(
             settings, base, name, found, used,
             parent=parent, command=shlex.split(launch) if launch else (), tell=tell,
         )  # fmt: skip
-    told = {**asdict(made.card), "ended": made.ended, "model": made.model and str(made.model)}
+    told = {
+        **asdict(made.card),
+        "ended": made.ended,
+        "planned": made.plan.needed,
+        "model": made.model and str(made.model),
+    }
     shell.out(told, _told(made))
     if made.skipped:
         shell.warn(f"{len(made.skipped)} examples were passed over: {made.skipped[0]}")
@@ -181,8 +197,11 @@ def _told(made: Learnt) -> list[str]:
     if "tokens" in ended:
         lines.append(
             f"{ended['step']:,} updates, {ended['tokens']:,} tokens, {ended['trained']:,} numbers "
-            f"trained, {ended['seconds']:.0f} s, {ended['memory'] / 1e9:.1f} GB"
+            f"trained, {ended['seconds']:.0f} s, {ended['memory'] / 1e9:.1f} GB of the "
+            f"{made.plan.needed / 1e9:.1f} GB that were planned"
         )
+    if ended.get("best", ended.get("step")) != ended.get("step"):
+        lines.append(f"Update {ended['best']:,} did best on held-out examples: that is kept.")
     which = f"--adapter {card.name}" if made.model is None else f"--model {made.model}"
     lines.append(f'Try it:  groundling {which} ask "…"')
     return lines

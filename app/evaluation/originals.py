@@ -14,6 +14,7 @@ from groundling.errors import EvaluationError
 from groundling.evaluation.differences import Step
 from groundling.graphs.provenance import Provenance
 from groundling.graphs.registry import GRAPHS
+from groundling.models.adapter_names import TOGETHER
 from groundling.tracing.as_json import short_id
 from groundling.tracing.run import Payload, Status, StoredRun
 from groundling.tracing.store import TraceStore
@@ -77,6 +78,13 @@ class Original:
         """What a single call of a model was given beside its messages."""
         found = self.payload.extra.get("invocation_params")
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def adapter(self) -> str | None:
+        """What a single call of a model answered with, as `model.adapter` names it."""
+        said = [restored(each) for each in self.outputs.get("messages") or ()]
+        told = getattr(said[0], "response_metadata", {}) if said else {}
+        return TOGETHER.join(told.get("adapters") or ()) or None
 
     @cached_property
     def state(self) -> Mapping[str, Any]:

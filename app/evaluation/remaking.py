@@ -12,11 +12,13 @@ from groundling.errors import EvaluationError, GraphError
 from groundling.graphs.provenance import (
     RETRIEVAL,
     Provenance,
+    adapters_told,
     chain_hash,
     documents_hash,
     model_file,
 )
 from groundling.home import Home
+from groundling.models.adapter_names import NONE, answering
 from groundling.models.calling import shown_name
 from groundling.models.configured import chat_model
 from groundling.models.prompts import prompt
@@ -59,6 +61,8 @@ def settings_of(settings: Settings, made_of: Provenance, model: str | None = Non
     changed["name"] = model or _name(made_of, configured)
     if made_of.server is None:
         changed["base_url"] = None
+        if model is None:
+            changed["adapter"] = made_of.adapter or NONE
     fields = RetrievalSettings.model_fields
     limits = {name: fields[name].get_default(call_default_factory=True) for name in RETRIEVAL}
     limits |= {
@@ -108,11 +112,16 @@ def changes(home: Home, made_of: Provenance, prompts: Mapping[str, str]) -> Iter
         home: the home folder.
         made_of: what the graph was made of.
         prompts: hashes of the prompts that it used, by name.
+
+    Raises:
+        AdapterError: its adapter is gone.
     """
     if made_of.model is not None and made_of.model_file is not None:
         now = model_file(_name(made_of, home.settings.model), home.settings)
         if now is not None and now != made_of.model_file:
             yield f"The file of the model {made_of.model} has changed: {now}."
+    if made_of.adapter is not None and _made_anew(home, made_of):
+        yield f"The adapter {made_of.adapter} was trained anew since."
     if made_of.server not in (None, home.settings.model.base_url):
         yield (
             f"The model ran on the server {made_of.server}; now {home.settings.model.base_url} "
@@ -134,6 +143,12 @@ def changes(home: Home, made_of: Provenance, prompts: Mapping[str, str]) -> Iter
             yield (
                 f"The prompt {name} has changed." if now else f"There is no prompt {name} any more."
             )
+
+
+def _made_anew(home: Home, made_of: Provenance) -> bool:
+    model = home.models.resolve(_name(made_of, home.settings.model)).path
+    now = adapters_told(answering(home.settings, model, made_of.adapter))
+    return now["adapter_made"] != made_of.adapter_made
 
 
 def _name(made_of: Provenance, configured: ModelSettings) -> str:

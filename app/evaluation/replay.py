@@ -135,7 +135,9 @@ def _graph(
             hint=f"groundling knowledge --name {name} add FOLDER",
         )
     if model is not None:  # whether the recorded one has changed is of no interest then
-        made_of = dataclasses.replace(made_of, model_class=None, model_file=None)
+        made_of = dataclasses.replace(
+            made_of, model_class=None, model_file=None, adapter=None, adapter_made=None
+        )
     settings = settings_of(home.settings, made_of, model if isinstance(model, str) else None)
     used = model if isinstance(model, BaseChatModel) else model_of(home, settings, made_of)
     graph = home.graph(made_of.graph, knowledge=name, model=used, settings=settings)
@@ -166,7 +168,12 @@ def _call(
         if value is not None and name not in _NOT_WISHES
     }
     if not isinstance(model, BaseChatModel):
-        made_of = Provenance(graph="", model=asked.get("model"), context=asked.get("context"))
+        made_of = Provenance(
+            graph="",
+            model=asked.get("model"),
+            context=asked.get("context"),
+            adapter=found.adapter,
+        )
         model = model_of(home, settings_of(home.settings, made_of, model), made_of)
     home.record()
     return model.bind(**wishes), [restored(said) for said in messages[0]]

@@ -58,7 +58,8 @@ class Wolfram:
         announce(self._host, "wolframalpha", len(query.encode()))
         for attempt in (1, 2):
             try:
-                result = await asyncio.wait_for(client.aquery(query, parameters), self.timeout)
+                async with asyncio.timeout(self.timeout):
+                    result = await client.aquery(query, parameters)
                 return _text(result)
             except httpx.ConnectError as error:
                 if attempt == 2:

@@ -2,6 +2,7 @@
 
     adapters/<name>/{adapter.gguf, card.json}
     adapters/promoted.json      by base: the names that were promoted, the latest last
+    adapters/promotions.jsonl   every promotion and rollback, the latest last
 
 An adapter belongs to the very base it was trained on, which its card names by SHA-256; for
 another one it is refused. The promoted one is used by whoever names none. Promotion changes
@@ -30,6 +31,7 @@ from filelock import FileLock
 from groundling.errors import AdapterError
 
 ADAPTER, CARD, PROMOTED = "adapter.gguf", "card.json", "promoted.json"
+PROMOTIONS = "promotions.jsonl"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _RESERVED = ("none", "promoted")
 _BLOB = re.compile(r"sha256-([0-9a-f]{64})")
@@ -87,11 +89,7 @@ class AdapterShelf:
 
     def __contains__(self, name: object) -> bool:
         """Tell whether there is an adapter of that name."""
-        return (
-            isinstance(name, str)
-            and _NAME.fullmatch(name) is not None
-            and (self._folder / name / CARD).is_file()
-        )
+        return isinstance(name, str) and is_name(name) and (self._folder / name / CARD).is_file()
 
     def list(self) -> builtins.list[Shelved]:
         """Return all of them, the newest first."""
@@ -133,7 +131,7 @@ class AdapterShelf:
         Raises:
             AdapterError: the name is none, or is promoted.
         """
-        if not _NAME.fullmatch(name) or name in _RESERVED or ".." in name:
+        if not is_name(name):
             raise AdapterError(
                 f"{name!r} cannot be an adapter's name.",
                 hint="Letters, digits, “-”, “_” and “.”, at most 64.",
@@ -209,6 +207,7 @@ class AdapterShelf:
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 step = {"name": name, "at": now, "created": card.created}
                 history.setdefault(card.base, []).append(step)
+                self._record({"at": now, "did": "promoted", "name": name, "before": before})
                 self._keep(history)
         return before
 
@@ -230,8 +229,21 @@ class AdapterShelf:
             gone = history[base].pop()["name"]
             while history[base] and not self._stands(history[base][-1]):
                 history[base].pop()
+            answers = _last(history, base)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._record({"at": now, "did": "rolled back", "name": gone, "answers": answers})
             self._keep(history)
-            return gone, _last(history, base)
+            return gone, answers
+
+    def promotions(self, name: str) -> builtins.list[dict[str, Any]]:
+        """Return when an adapter was promoted and rolled back, the latest last."""
+        try:
+            lines = (self._folder / PROMOTIONS).read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError):
+            return []
+        return [
+            step for line in lines if (step := _step(line)) is not None and step["name"] == name
+        ]
 
     @property
     def any_promoted(self) -> bool:
@@ -282,8 +294,17 @@ class AdapterShelf:
     def _keep(self, history: Mapping[str, Any]) -> None:
         _write(self._folder / PROMOTED, history)
 
+    def _record(self, step: Mapping[str, Any]) -> None:
+        with (self._folder / PROMOTIONS).open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(step, ensure_ascii=False)}\n")
+
     def _locked(self) -> FileLock:
         return FileLock(self._folder / ".lock")
+
+
+def is_name(name: str) -> bool:
+    """Tell whether an adapter may be called so; such a name is no path."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED and ".." not in name
 
 
 def fingerprint(file: Path) -> str:
@@ -316,6 +337,15 @@ def _read_pointer(file: Path) -> dict[str, builtins.list[dict[str, str]]]:
         base: [step for step in steps if isinstance(step, dict) and "name" in step]
         for base, steps in told.items()
     }
+
+
+def _step(line: str) -> dict[str, Any] | None:
+    """Read a line of the record; None: it is damaged, as by a full disk."""
+    try:
+        step = json.loads(line)
+    except ValueError:
+        return None
+    return step if isinstance(step, dict) and {"at", "did", "name"} <= step.keys() else None
 
 
 def _last(history: Mapping[str, builtins.list[dict[str, str]]], base: str) -> str | None:

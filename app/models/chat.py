@@ -157,9 +157,7 @@ class ChatLlama(Sampled, FormingChat):
         return chat
 
     def answering(self) -> tuple[Shelved, ...]:
-        """Return the adapters of the shelf that a call of this moment uses where it names none.
-
-        Reads no weights.
+        """Return the adapters that a call uses where it names none; reads no weights.
 
         Raises:
             ModelNotFound: the model is not on this machine.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from groundling.errors import SettingsError
+
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
@@ -16,10 +18,21 @@ HUB = "hf:"
 
 
 def chat_model(settings: Settings) -> BaseChatModel:
-    """Make the configured chat model; constructing it neither reads weights nor connects."""
+    """Make the configured chat model; constructing it neither reads weights nor connects.
+
+    Raises:
+        SettingsError: an adapter is named, and the model runs on a server.
+    """
     if settings.model.base_url is not None:
+        from groundling.models.adapter_names import NONE, PROMOTED
         from groundling.models.remote import ChatRemote
 
+        wanted = settings.model
+        if wanted.adapter not in (NONE, PROMOTED):
+            raise SettingsError(
+                f"The adapter {wanted.adapter} cannot be used: {wanted.base_url} runs the model.",
+                hint="groundling config set model.adapter none",
+            )
         return ChatRemote.from_settings(settings)
     from groundling.models.chat import ChatLlama
 

@@ -254,6 +254,10 @@ class Context:
         """Forget all but the first `count` tokens; False where the model cannot do that."""
         return bool(self.llama.llama_memory_seq_rm(self._memory, sequence, count, -1))
 
+    def wipe(self) -> None:
+        """Forget all sequences, and what their cells held."""
+        self.llama.llama_memory_clear(self._memory, True)
+
     def save(self, sequence: int, tokens: npt.NDArray[np.int32], path: Path) -> None:
         """Write what a sequence holds, and which tokens it was, to a file.
 
@@ -286,6 +290,10 @@ class Context:
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         """View the scores of each token at an output; valid until the next forward pass."""
         return read_logits(self.llama, self._context, row, self.vocabulary.size)
+
+    def sound(self, row: int) -> bool:
+        """Tell whether an output is numbers: one that is none makes all of them none."""
+        return bool(np.isfinite(self.logits(row)[0]))
 
     def log_probabilities(self, row: int) -> npt.NDArray[np.float64]:
         """Return the log-probability of each token at an output."""

@@ -6,7 +6,7 @@ Imports nothing heavy, so that a knowledge base opens without loading a model's 
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Fingerprint = dict[str, str | int | bool]
 
@@ -29,6 +29,13 @@ class Embedder(Protocol):
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]: ...
 
     async def aembed_query(self, text: str) -> list[float]: ...
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """An embedder that can tell how many tokens of a text it reads."""
+
+    def count_tokens(self, text: str) -> int: ...
 
 
 def languages(embedder: Embedder) -> frozenset[str]:

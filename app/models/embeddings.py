@@ -110,6 +110,10 @@ class OnnxEmbedder(Embeddings):
         """Return the vector of one question."""
         return self._embed([self.query_prefix + text])[0]
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens are read of a text: at most `max_tokens`."""
+        return len(self._tokens.encode(text))
+
     def _embed(self, texts: list[str]) -> list[list[float]]:
         encodings: list[Encoding] = self._tokens.encode_batch(texts)
         if len(texts) == 1:

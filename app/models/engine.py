@@ -13,12 +13,21 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from groundling.errors import ContextOverflow, EngineBusy, ModelError
-from groundling.models.calls import Choice, EngineSettings, Job, ModelEngine, Request, Sink
+from groundling.errors import AdapterError, ContextOverflow, EngineBusy, ModelError
+from groundling.models.calls import (
+    Adapter,
+    Choice,
+    EngineSettings,
+    Job,
+    ModelEngine,
+    Request,
+    Sink,
+)
 from groundling.models.context import Cancelled, Context, OnProgress, Span
 from groundling.models.prefix import PrefixCache
 from groundling.models.scheduler import Pass, Scheduler
@@ -32,6 +41,7 @@ _PATIENCE_SECONDS = 0.5
 _PASS_SECONDS = 1.5
 _LEAST_PASS = 128  # tokens; fewer are read more slowly
 _LEAST_PIECE = 16  # tokens; from there on a pass tells how fast prompts are read
+_TRIES = 2  # of a call whose outcome is no numbers, before the fault is its own
 
 
 @dataclass
@@ -270,6 +280,15 @@ class Engine(ModelEngine):
             with self._lock:
                 self._running = []
         self._learn_speed(step, time.perf_counter() - started)
+        last = [row + (len(span.tokens) - 1 if span.outputs == "all" else 0)
+                for span, row in zip(spans, rows, strict=True)]  # fmt: skip
+        unsound = [
+            task for task, row in zip(tasks, last, strict=True)
+            if row >= 0 and not context.sound(row)
+        ]  # fmt: skip
+        if unsound:
+            self._start_over(context, scheduler, unsound)
+            return
         for task, span, row in zip(tasks, spans, rows, strict=True):
             assert task.sequence is not None
             cache.extend(task.sequence, span.tokens)
@@ -289,6 +308,20 @@ class Engine(ModelEngine):
         for task in tasks:
             if task.sequence is not None and not context.divisible:
                 cache.shorten(task.sequence, 0)
+
+    def _start_over(self, context: Context, scheduler: Scheduler, unsound: list[Task]) -> None:
+        """Forget everything, after weights whose numbers overflow were used.
+
+        What is no number stays in cells that nobody uses any more, and attention multiplies
+        by nought what it does not look at: every later call would be answered by no numbers.
+        Whose weights they were the tries tell, since victims are well on clean cells.
+        """
+        scheduler.restart()
+        context.wipe()
+        for task in unsound:
+            task.unsound += 1
+            if task.unsound > _TRIES:
+                self._fail(scheduler, task, _overflowed(self.name, task.wanted))
 
     def _limits(self) -> tuple[int, int]:
         """Return the tokens of prompts between two tokens of a text, and in one pass."""
@@ -328,3 +361,20 @@ class Engine(ModelEngine):
         with self._lock:
             if self._running and all(job.cancelled for job in self._running):
                 self._loaded.result().abort()
+
+
+def _overflowed(model: str, adapters: Sequence[Adapter]) -> ModelError:
+    if not adapters:
+        return ModelError(
+            f"{model} computes no numbers for this prompt.",
+            hint="groundling model verify tells whether its file is whole",
+        )
+    # On the shelf each has a folder of its name.
+    names = ", ".join(
+        path.parent.name if path.name == "adapter.gguf" else path.name
+        for path in (adapter.path for adapter in adapters)
+    )
+    return AdapterError(
+        f"With the adapter {names} the numbers of {model} overflow; nothing can be answered.",
+        hint="Train it with a smaller learning rate. groundling tune rollback, if it is promoted",
+    )

@@ -13,6 +13,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from groundling.models import structured
+from groundling.models.adapter_shelf import Shelved
 from groundling.models.calls import Adapter
 from groundling.models.choosing import Choices
 
@@ -21,6 +22,13 @@ AdapterLike = Adapter | Mapping[str, Any] | str | Path
 
 class FormingChat(BaseChatModel):
     """A chat model that weighs options and keeps to schemas; `ChatLlama` and `ChatRemote`."""
+
+    def answering(self) -> tuple[Shelved, ...]:
+        """Return the adapters that a call uses where it names none; reads no weights.
+
+        What holds is this moment: another one may be promoted before the next call.
+        """
+        return ()
 
     @abstractmethod
     def _choosing(

@@ -135,6 +135,14 @@ class Scheduler:
         self.waiting.sort(key=_order)
         return True
 
+    def restart(self) -> None:
+        """Forget all that was read; every task reads again what it lost."""
+        for task in list(self.active):
+            self.remove(task)
+            self.waiting.append(task)
+        self.waiting.sort(key=_order)
+        self._cache.clear()
+
     def _admit(self) -> None:
         wanted = sum(task.missing for task in self.active)
         for task in self.waiting[:_LOOK_AHEAD]:

@@ -75,6 +75,7 @@ class Task(ABC):
         self.cached: int | None = None
         self.submitted = time.perf_counter()
         self.started: float | None = None
+        self.unsound = 0  # passes whose outcome were no numbers; the engine's
         self.done = False
 
     @property

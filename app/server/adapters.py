@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from groundling.errors import AdapterError, ModelError
-from groundling.models.adapter_names import NONE, PROMOTED, answering
-from groundling.models.adapter_shelf import AdapterShelf, Shelved, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from groundling.home import Home
+    from groundling.models.adapter_shelf import Shelved
 
 
 class Adapters:
@@ -38,6 +37,8 @@ class Adapters:
 
     def all(self) -> list[Shelved]:
         """Return those that were trained on the served model, the newest first."""
+        from groundling.models.adapter_shelf import AdapterShelf, fingerprint
+
         folder = self._home.settings.adapters_path
         if not (self.usable and folder.is_dir()):  # a model's hash is not worked out for nothing
             return []
@@ -57,6 +58,8 @@ class Adapters:
                 answers takes none.
             ModelNotFound: the model is not on this machine.
         """
+        from groundling.models.adapter_names import NONE, PROMOTED, answering
+
         if self.usable:
             return answering(self._home.settings, self._file(), wanted)
         if wanted in (None, NONE, PROMOTED):

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("groundling.server")
 _PATIENCE = 60.0  # seconds that a request waits for the server to open
+_LOOK_SECONDS = 1.0  # from when a user is disabled or removed until what they run is stopped
 _LOOK_AGAIN = 3.0  # seconds until a missing model is looked for once more
 State = Literal["opening", "loading", "ready", "no model", "failed", "ending"]
 _SAID: dict[State, str] = {
@@ -87,8 +88,8 @@ class Application(Served):
         self._opened = asyncio.Event()
         self._inner: ASGIApp | None = None
         self._page = Starlette(routes=page.ROUTES, exception_handlers=HANDLERS)
-        admitted = Admittance(self._route, self.people, home.settings, self.metrics)
-        self._outer: ASGIApp = Access(admitted)
+        self._door = Admittance(self._route, self.people, home.settings, self.metrics)
+        self._outer: ASGIApp = Access(self._door)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or live through the lifespan."""
@@ -167,7 +168,8 @@ class Application(Served):
             return
         if not self._opened.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._opened.wait(), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    await self._opened.wait()
         if self._inner is None:
             reason = self.reason or "The server is still opening."
             problem = Problem(503, reason, hint=self.hint, headers={"Retry-After": "2"})
@@ -220,7 +222,25 @@ class Application(Served):
             inner = await asyncio.to_thread(read.interfaces, self.services)
             await stack.enter_async_context(inner.router.lifespan_context(inner))
             inner.state.server = self
+            watching = asyncio.create_task(self._watch(), name="groundling-people")
+            stack.callback(watching.cancel)
             yield inner
+
+    def let_go(self, name: str) -> None:
+        """Stop what a person has going on, if they are disabled or removed."""
+        if (reason := self.people.gone(name)) is not None:
+            self.services.runs.stop(name)
+            self._door.let_go(name, reason)
+
+    async def _watch(self) -> None:
+        """Let go of people whom the command line, beside the server, disables or removes."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                for name in self._door.present | self.services.runs.present:
+                    self.let_go(name)
+            except Exception:
+                _LOG.exception("It could not be looked up who may be here.")
 
     async def _load(self) -> None:
         """Read the model's weights; one that is missing may be fetched meanwhile."""

@@ -16,12 +16,16 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.tracers.context import register_configure_hook
+from langgraph.errors import GraphInterrupt
 
 from groundling.server.metrics import Metrics
 
 
 class Counting(BaseCallbackHandler):
-    """Counts tokens of model calls, and the guard's decisions at the end of a graph.
+    """Counts tokens of model calls, and the guard's decisions at the end of a turn.
+
+    A run that stops at a question to a person is not the end: the one that goes on has its
+    decisions too.
 
     Args:
         metrics: what is counted into.
@@ -32,6 +36,7 @@ class Counting(BaseCallbackHandler):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._stopped: set[UUID] = set()  # runs in which something waits for a person
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Count what a call read and wrote, where the model says so."""
@@ -54,10 +59,25 @@ class Counting(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Count what the guard decided in a turn; its decisions are in what the graph gives."""
-        if parent_run_id is not None or not isinstance(outputs, Mapping):
+        stopped = run_id in self._stopped
+        self._stopped.discard(run_id)
+        if stopped or parent_run_id is not None or not isinstance(outputs, Mapping):
             return
         for decision in outputs.get("guard") or ():
             self._metrics.guard(str(decision["rail"]), str(decision["action"]))
+
+    def on_chain_error(
+        self,
+        error: BaseException,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Note that a step waits for a person; LangGraph tells it as the step's error."""
+        self._stopped.discard(run_id)
+        if parent_run_id is not None and isinstance(error, GraphInterrupt):
+            self._stopped.add(parent_run_id)
 
 
 class _Hook:

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from groundling.errors import KnowledgeError, ModelError, ModelNotFound, SettingsError
 from groundling.server.adapters import Adapters
-from groundling.models.adapter_names import together
 from groundling.server.person import Person
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from groundling.home import Home
     from groundling.knowledge.base import Knowledge
-    from groundling.models.adapter_shelf import Shelved
     from groundling.memory.memories import Memories
+    from groundling.models.adapter_shelf import Shelved
     from groundling.settings import ModelSettings
 
 _KEPT = 256
@@ -118,6 +117,7 @@ class Graphs:
         adapters = self.adapters.answering(wanted)
         if not self.adapters.usable or (wanted is None and not adapters):
             return self.model, ()
+        from groundling.models.adapter_names import together
         from groundling.models.configured import chat_model
 
         model = Wishes(adapter=together(adapters)).applied(self._home.settings.model)
@@ -136,7 +136,7 @@ class Graphs:
             KnowledgeError: it is damaged, or not there.
         """
         try:
-            return self._home.knowledge(folder)
+            return self._home.knowledge(folder, create=False)
         except ModelNotFound:
             return self._without_embedder(folder)
 
@@ -181,6 +181,8 @@ class Graphs:
 
     def _pinned(self, wishes: Wishes) -> tuple[Wishes, tuple[str, ...]]:
         """Name the adapters that answer now, and when they were made: a run keeps to them."""
+        from groundling.models.adapter_names import together
+
         if not self.adapters.usable:
             return wishes, ()
         try:
@@ -196,6 +198,7 @@ class Graphs:
         from groundling.graphs import registry
         from groundling.graphs.provenance import Provenance
         from groundling.graphs.resources import Resources
+        from groundling.knowledge.base import exists
 
         settings = self._home.settings.model_copy(deep=True)
         settings.memory = settings.memory.model_copy(update={"user": person.id})
@@ -206,7 +209,7 @@ class Graphs:
         own = person.id == self._home.settings.memory.user
         wanted = wishes.knowledge or (settings.retrieval.knowledge if own else _NOBODYS)
         settings.retrieval = settings.retrieval.model_copy(update={"knowledge": wanted})
-        there = settings.knowledge_path(wanted).is_dir()
+        there = exists(settings.knowledge_path(wanted))
         if not there and (wishes.knowledge or name == "rag"):
             raise KnowledgeError(
                 f"There is no knowledge base {wishes.knowledge or 'that you may read'}.",

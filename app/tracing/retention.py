@@ -6,8 +6,11 @@ a model is trained on and measured by. So are traces that still run.
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from groundling.settings import TracingSettings
 from groundling.tracing.store import TraceStore
@@ -73,13 +76,33 @@ def remove_oldest(store: TraceStore, before: int, most: int = CHUNK) -> tuple[in
         doomed = [trace for trace, _ in db.execute(_REMOVABLE, (before, most)).fetchall()]
         if not doomed:
             return 0, 0
-        marks = ",".join("?" * len(doomed))
-        inside = f"IN (SELECT seq FROM runs WHERE trace IN ({marks}))"
-        db.execute(f"DELETE FROM terms WHERE rowid {inside}", doomed)
-        gone = db.execute(f"DELETE FROM runs WHERE trace IN ({marks})", doomed).rowcount
+        gone = _delete(db, doomed)
+    _shrink(store)
+    return len(doomed), gone
+
+
+def remove(store: TraceStore, traces: Iterable[UUID]) -> int:
+    """Remove traces, whatever their age, with what was said of them; return how many runs went."""
+    doomed = [trace.bytes for trace in traces]
+    gone = 0
+    for start in range(0, len(doomed), CHUNK):
+        with store.writing() as db:
+            gone += _delete(db, doomed[start : start + CHUNK])
+    _shrink(store)
+    return gone
+
+
+def _delete(db: sqlite3.Connection, traces: Sequence[bytes]) -> int:
+    marks = ",".join("?" * len(traces))
+    inside = f"IN (SELECT seq FROM runs WHERE trace IN ({marks}))"
+    db.execute(f"DELETE FROM terms WHERE rowid {inside}", traces)
+    db.execute(f"DELETE FROM feedback WHERE trace IN ({marks})", traces)
+    return db.execute(f"DELETE FROM runs WHERE trace IN ({marks})", traces).rowcount
+
+
+def _shrink(store: TraceStore) -> None:
     with store.maintaining() as db:
         db.execute("PRAGMA incremental_vacuum").fetchall()
-    return len(doomed), gone
 
 
 def size(store: TraceStore) -> int:

@@ -11,11 +11,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, cast
 
 from groundling.guardrails.detector import THRESHOLD, Detector
 from groundling.guardrails.injection import Injection
-from groundling.guardrails.redact import default_detectors, redact
+from groundling.guardrails.redact import Redactor, default_detectors, redact
 from groundling.tuning.example import Example, plain
 
 Rule = Callable[[Example], str | None]
@@ -25,6 +27,7 @@ _BROKEN = re.compile("[\ufffd\ud800-\udfff\x00-\x08\x0b\x0c\x0e-\x1f]|Ã[\x80-\x
 _REPEATED = 0.35  # share of the words that stand in repeated three-word pieces
 _FEW_WORDS = 12  # fewer say nothing of repetition
 _RUN = re.compile(r"(\S)\1{15,}")
+_BLACKED = re.compile(r"\W*(?:\[[A-Z][A-Z_]+\]\W*)+")
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def fault(example: Example, asked: Sequence[tuple[str, Rule]]) -> tuple[str, str
 def without_private(
     example: Example, detectors: Sequence[Detector] | None = None
 ) -> tuple[Example, Counter[str]]:
-    """Black out personal data and secrets; return what it was, by kind."""
+    """Black out personal data and secrets; return what it was in its texts, by kind.
+
+    What is known of it is looked at, too: an accepted answer, a group named after a person.
+    """
     known = default_detectors() if detectors is None else detectors
     found: Counter[str] = Counter()
     texts: list[str] = []
@@ -74,7 +80,21 @@ def without_private(
         cleared, here = redact(text, known, threshold=THRESHOLD)
         texts.append(cleared)
         found += here
-    return (example.with_texts(texts) if found else example), found
+    private = example.with_texts(texts) if found else example
+    about, others = Redactor(known)(dict(example.about))
+    if others:
+        private = replace(private, about=cast("dict[str, Any]", about))
+    source, group = (redact(name, known)[0] for name in (example.source, example.group))
+    if source != example.source:
+        private = replace(private, source=source)
+    if group != example.group:  # groups stay apart whatever their names are
+        private = replace(private, group=sha256(example.group.encode()).hexdigest()[:12])
+    return private, found
+
+
+def nothing_said(example: Example) -> bool:
+    """Tell whether the answer is nothing but what was blacked out."""
+    return _BLACKED.fullmatch(example.answer) is not None
 
 
 def normal(example: Example) -> Example:

@@ -1,10 +1,10 @@
-"""Training data on the disk: versions that never change, each with a card.
+"""Training data on the disk: versions whose examples never change, each with a card.
 
     tuning/data/<name>/<version>/{train.jsonl, heldout.jsonl, drops.jsonl, card.json}
 
 A version is named by the hash of what is learnt from and tried on, in any order; building
-the same again gives the same version. A folder is written beside and renamed, so that a
-version is whole or not there.
+the same again gives the same version, whose card tells of the latest build. A folder is
+written beside and renamed, so that a version is whole or not there.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from groundling.errors import TuningError
+from groundling.guardrails.redact import default_detectors, redact
 from groundling.tuning.example import Example
 from groundling.tuning.formats import parse, write_lines
 from groundling.tuning.selection import Selection
 
 _NAME = re.compile(r"[A-Za-z0-9가-힣][A-Za-z0-9가-힣_.-]{0,63}")
-_CARD = "card.json"
+_CARD, _DROPS = "card.json", "drops.jsonl"
+_UNKNOWN = "unknown"
 _DIGITS = 12
 _SHOWN_DROPS = 2_000  # kept with their reason; all are counted
+_SHOWN = 200  # characters of a question
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Card:
     Args:
         name: of the data set.
         version: hexadecimal digits of the hash of its examples.
-        created: ISO 8601, UTC.
+        created: when its examples were first put together; ISO 8601, UTC.
         train, heldout: how many examples, by kind.
         sources: how many came from where.
         languages: how many examples have Hangul in them (`ko`) and how many not (`en`).
@@ -59,7 +62,7 @@ class Card:
     languages: Mapping[str, int]
     drops: Mapping[str, int] = field(default_factory=dict)
     redacted: Mapping[str, int] = field(default_factory=dict)
-    licence: str = "unknown"
+    licence: str = _UNKNOWN
     made_of: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -89,7 +92,7 @@ class TrainingData:
 
     def drops(self) -> list[dict[str, Any]]:
         """Return what was let go, with the rule and the reason."""
-        return list(_objects(self.path / "drops.jsonl"))
+        return list(_objects(self.path / _DROPS))
 
 
 class DataShelf:
@@ -107,10 +110,10 @@ class DataShelf:
         name: str,
         chosen: Selection,
         *,
-        licence: str = "unknown",
+        licence: str = _UNKNOWN,
         made_of: Mapping[str, Any] | None = None,
     ) -> TrainingData:
-        """Store a version; one that is there already is returned as it is.
+        """Store a version; of one that is there already only the card and the drops change.
 
         Raises:
             TuningError: the name is none, nothing is left to learn from, or the disk is full.
@@ -126,11 +129,18 @@ class DataShelf:
             )
         card = _card(name, chosen, licence, made_of or {})
         place = self._folder / name / card.version
-        if not _whole(place):
-            shutil.rmtree(place, ignore_errors=True)  # what is left of it is told by the rename
-            self._write(place, card, chosen)
-        (self._folder / name / "latest.new").write_text(card.version, encoding="utf-8")
-        (self._folder / name / "latest.new").replace(self._folder / name / "latest")
+        try:
+            if _whole(place):
+                _retell(place, card, chosen)
+            else:
+                shutil.rmtree(place, ignore_errors=True)  # what is left is told by the rename
+                self._write(place, card, chosen)
+            _put(self._folder / name / "latest", card.version)
+        except OSError as error:
+            raise TuningError(
+                f"The data set {name} cannot be stored: {error.strerror or error}.",
+                hint="Free the disk if it is full; nothing of it was kept.",
+            ) from error
         return self.get(name, card.version)
 
     def get(self, name: str, version: str | None = None) -> TrainingData:
@@ -197,25 +207,21 @@ class DataShelf:
             files = {
                 "train.jsonl": write_lines(chosen.train),
                 "heldout.jsonl": write_lines(chosen.heldout),
-                "drops.jsonl": _drops(chosen),
-                _CARD: json.dumps(asdict(card), ensure_ascii=False, indent=2) + "\n",
+                _DROPS: _drops(chosen),
+                _CARD: _as_text(card),
             }
             for name, text in files.items():
                 (beside / name).write_text(text, encoding="utf-8")
             beside.rename(place)
-        except OSError as error:
+        except OSError:
             shutil.rmtree(beside, ignore_errors=True)
-            if (place / _CARD).is_file():
-                return  # another process was as fast, with the same examples
-            raise TuningError(
-                f"The data set {card.name} cannot be stored: {error.strerror or error}.",
-                hint="Free the disk if it is full; nothing of it was kept.",
-            ) from error
+            if not (place / _CARD).is_file():  # else another process was as fast
+                raise
 
 
 def _card(name: str, chosen: Selection, licence: str, made_of: Mapping[str, Any]) -> Card:
     every = [*chosen.train, *chosen.heldout]
-    told = sorted(f"{part}:{each.digest}" for part, each in _parts(chosen))
+    told = sorted(f"{part}:{each.digest}{_accepted(each)}" for part, each in _parts(chosen))
     return Card(
         name=name,
         version=hashlib.sha256("\n".join(told).encode()).hexdigest()[:_DIGITS],
@@ -231,18 +237,52 @@ def _card(name: str, chosen: Selection, licence: str, made_of: Mapping[str, Any]
     )
 
 
+def _retell(place: Path, card: Card, chosen: Selection) -> None:
+    """Have a version's card tell of this build: what it let go, and under which terms."""
+    known = _read_card(place)
+    licence = known.licence if card.licence == _UNKNOWN else card.licence
+    _put(place / _DROPS, _drops(chosen))
+    _put(place / _CARD, _as_text(replace(card, created=known.created, licence=licence)))
+
+
+def _put(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _as_text(card: Card) -> str:
+    return json.dumps(asdict(card), ensure_ascii=False, indent=2) + "\n"
+
+
+def _accepted(example: Example) -> str:
+    """Return what a gate accepts besides the answer: it decides what is tried on."""
+    accept = example.about.get("accept")
+    return f" {json.dumps(accept)}" if accept else ""
+
+
 def _parts(chosen: Selection) -> Iterator[tuple[str, Example]]:
     yield from (("train", each) for each in chosen.train)
     yield from (("heldout", each) for each in chosen.heldout)
 
 
 def _drops(chosen: Selection) -> str:
+    detectors = default_detectors()
+
+    def private(text: str) -> str:
+        return redact(text, detectors)[0]
+
     lines = [
         {
             "rule": drop.rule,
-            "reason": drop.reason,
-            "source": drop.example.source,
-            "question": drop.example.question[:200],
+            "reason": private(drop.reason),
+            "source": private(drop.example.source),
+            # Cut after it was read: half an address is not told from words.
+            "question": private(drop.example.question[: 2 * _SHOWN])[:_SHOWN],
         }
         for drop in chosen.drops[:_SHOWN_DROPS]
     ]
@@ -251,8 +291,8 @@ def _drops(chosen: Selection) -> str:
 
 
 def _read(file: Path) -> Iterator[Example]:
-    for number, value in enumerate(_objects(file), start=1):
-        yield parse(value, source="file", group=f"{number}")
+    for value in _objects(file):
+        yield parse(value, source="file")
 
 
 def _objects(file: Path) -> Iterator[dict[str, Any]]:

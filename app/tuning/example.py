@@ -39,7 +39,7 @@ class Example:
         good: of a label, whether the answer is wanted.
         source: where it comes from, such as `feedback` or `documents:handbook`.
         group: what it must not be parted from: a document, a conversation. Training and
-            held-out examples never share a group.
+            held-out examples share none, but where they say themselves which part is theirs.
         about: what else is known of it, such as the run it was made of.
     """
 

@@ -26,7 +26,16 @@ from groundling.models.gguf import GgufHeader, read_gguf
 # Of these architectures llama.cpp turns neighbouring rows of queries and keys, transformers
 # rows half a head apart.
 _TURNED = frozenset({"llama"})
+# Of these `convert_hf_to_gguf.py` takes every matrix of a layer as it is, but for the turning.
+# Of others it turns, splits or joins some (granite, falcon, bloom, the mixtures of experts):
+# an adapter written as it is would be another one there, and nobody would be told.
+EXPORTABLE = _TURNED | {"qwen2", "qwen3", "gemma2", "gemma3", "phi3", "starcoder2", "stablelm"}
 _PREFIX = "base_model.model."
+_TYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(np.uint16),
+}
 Matrix = npt.NDArray[np.float32]
 
 
@@ -44,14 +53,12 @@ def export_adapter(folder: Path, base: Path, file: Path) -> GgufHeader:
         AdapterError: what came out does not fit the base.
     """
     gguf = _gguf()
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     config = _config(folder)
     header = read_gguf(base)
+    check_exportable(header)
     try:
-        weights = load_file(folder / "adapter_model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+        weights = stored_tensors(folder / "adapter_model.safetensors")
+    except (OSError, ValueError, LookupError) as error:
         raise TuningError(f"The adapter in {folder} is damaged: {error}") from error
     pairs = _pairs(weights, config)
     rank = max(a.shape[0] for a, _ in pairs.values())
@@ -97,19 +104,22 @@ def check_exportable(header: GgufHeader) -> None:
     """Refuse a base whose adapter could be trained and not be written.
 
     Raises:
-        TuningError: gguf does not know the architecture, or is not installed.
+        TuningError: its architecture is none of `EXPORTABLE`, or gguf is not installed.
     """
+    if header.architecture not in EXPORTABLE:
+        raise TuningError(
+            f"Adapters for models of the kind {header.architecture} cannot be written.",
+            hint=f"A base of the kinds {', '.join(sorted(EXPORTABLE))}.",
+        )
     tensor_names(_gguf(), header)
 
 
 def _gguf() -> Any:
-    """Return the module that writes, once both that are needed are there."""
     try:
         import gguf
-        import safetensors.numpy  # noqa: F401
     except ImportError as error:
         raise TuningError(
-            "Adapters are written with gguf and safetensors, which are not installed.",
+            "Adapters are written with gguf, which is not installed.",
             hint='pip install "groundling[tune]"',
         ) from error
     return gguf
@@ -150,9 +160,9 @@ def _pairs(
         other = name.replace(".lora_A.", ".lora_B.")
         if other not in weights:
             raise TuningError(f"The adapter is damaged: {name} has no counterpart.")
-        b = np.asarray(weights[other], dtype=np.float32)
         plain = stem.removeprefix(_PREFIX)
-        found[plain] = (np.asarray(a, dtype=np.float32), b * _scale(plain, a.shape[0], config))
+        scale = _scale(plain, a.shape[0], config)
+        found[plain] = (floats(a), floats(weights[other]) * scale)
     if not found:
         raise AdapterError("The adapter changes no weights.")
     return found
@@ -168,6 +178,32 @@ def _scale(name: str, rank: int, config: Mapping[str, Any]) -> float:
     return float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
 
 
+def stored_tensors(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """Map the tensors of a safetensors file; numbers of the type BF16, which numpy lacks, as
+    they are stored (https://github.com/huggingface/safetensors#format).
+
+    Raises:
+        OSError, ValueError, LookupError: it cannot be read, or is damaged.
+    """
+    whole = np.memmap(file, np.uint8, "r")
+    begin = 8 + int.from_bytes(whole[:8].tobytes(), "little")
+    told = json.loads(whole[8:begin].tobytes())
+    found = {}
+    for name, each in told.items():
+        if name != "__metadata__":
+            start, end = each["data_offsets"]
+            kind: np.dtype[Any] = _TYPES[each["dtype"]]
+            found[name] = whole[begin + start : begin + end].view(kind).reshape(each["shape"])
+    return found
+
+
+def floats(stored: npt.NDArray[Any]) -> Matrix:
+    """Return a tensor of `stored_tensors` as numbers of 32 bits."""
+    if stored.dtype == _TYPES["BF16"]:
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored.astype(np.float32)
+
+
 def tensor_names(gguf: Any, header: GgufHeader) -> Any:
     """Return gguf's map from transformers' names to its own, for a base's architecture.
 
@@ -177,8 +213,8 @@ def tensor_names(gguf: Any, header: GgufHeader) -> Any:
     known = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
     if header.architecture not in known:
         raise TuningError(
-            f"Adapters for models of the kind {header.architecture} cannot be written.",
-            hint="llama and qwen2 were tried; gguf knows many more.",
+            f"gguf has no names for models of the kind {header.architecture}.",
+            hint="pip install --upgrade gguf",
         )
     blocks = header.metadata[f"{header.architecture}.block_count"]
     return gguf.get_tensor_name_map(known[header.architecture], blocks)

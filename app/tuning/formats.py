@@ -1,4 +1,4 @@
-"""The forms that examples have in files, read by what is in them and written by name.
+"""The forms that examples have in files, told by their fields and written by name.
 
     chat         {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", …}]}
     preference   {"prompt": […], "chosen": […], "rejected": […]}
@@ -6,26 +6,29 @@
     alpaca       {"instruction": "…", "input": "…", "output": "…"}
     sharegpt     {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", …}]}
 
-A prompt and an answer may also be plain texts; so they are in CSV, whose columns have the
-same names, or `question` and `answer`. The first three are TRL's and OpenAI's, and carry our
-`source`, `group` and `about` along.
+A prompt and an answer may also be plain texts. The first three are TRL's and OpenAI's, and
+carry our `source`, `group` and `about` along. Read, too, is what common data sets make of
+them: other names of the same fields (Dolly, Orca), pairs that hold the whole conversation
+(UltraFeedback) or its text (HH-RLHF), OpenAI's `preferred_output`, LLaMA-Factory's `kto_tag`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from groundling.errors import DocumentError, TuningError
-from groundling.knowledge.loaders.text import decode
+from groundling.errors import TuningError
 from groundling.tuning.example import Example, RoleName, Turn
 
 Format = Literal["chat", "preference", "label", "alpaca", "sharegpt"]
-Found = tuple[int, Example | str]  # its line, and the example or why there is none
+Fields = Mapping[str, Any]
+TALKS = ("messages", "conversations", "conversation")
+ASKS = ("instruction", "prompt", "question", "query", "input")
+ANSWERS = ("completion", "output", "answer", "response", "generation")
+_CHOSEN, _REJECTED = ("chosen", "preferred_output"), ("rejected", "non_preferred_output")
+_SYSTEM, _MORE, _LABEL = ("system", "system_prompt"), ("input", "context"), ("label", "kto_tag")
 _ROLES: Mapping[str, RoleName] = {
     "system": "system", "developer": "system",
     "user": "user", "human": "user",
@@ -33,34 +36,13 @@ _ROLES: Mapping[str, RoleName] = {
     "bot": "assistant",
 }  # fmt: skip
 _TRUE, _FALSE = ("true", "1", "yes", "good", "up"), ("false", "0", "-1", "no", "bad", "down")
-_MAX_CELL = 10_000_000  # characters
+# What other data sets call the parts that nobody learns from.
+_HELD_OUT = ("heldout", "held-out", "test", "validation", "valid", "val", "dev", "eval")
+_SPOKEN = re.compile(r"\n\n(Human|Assistant):")  # of HH-RLHF
 _MAX_TURNS = 400
 
 
-def read_file(file: Path) -> Iterator[Found]:
-    """Read a file of JSON lines, a JSON list, CSV or TSV; what cannot be read is told by line.
-
-    Raises:
-        TuningError: it cannot be read at all, or names no columns that are known.
-    """
-    try:
-        text = decode(file)
-    except (OSError, DocumentError) as error:
-        raise TuningError(
-            f"{file} cannot be read: {error}", hint="Give a file of JSON lines or CSV."
-        ) from error
-    lines = _rows(file, text) if file.suffix.lower() in (".csv", ".tsv") else _objects(text)
-    for line, value in lines:
-        if isinstance(value, str):
-            yield line, value
-            continue
-        try:
-            yield line, parse(value, source=f"file:{file.name}", group=f"{file.name}:{line}")
-        except TuningError as error:
-            yield line, str(error)
-
-
-def parse(value: Any, *, source: str, group: str) -> Example:
+def parse(value: Any, *, source: str, group: str = "") -> Example:
     """Read one example of any of the forms.
 
     Args:
@@ -74,117 +56,139 @@ def parse(value: Any, *, source: str, group: str) -> Example:
     if not isinstance(value, Mapping):
         raise TuningError("not an object")
     value = {key: each for key, each in value.items() if each is not None}
-    source = str(value.get("source") or source)
     about = value.get("about")
     common: dict[str, Any] = {
-        "source": source,
+        "source": str(value.get("source") or source),
         "group": str(value.get("group") or group),
         "about": dict(about) if isinstance(about, Mapping) else {},
     }
-    if isinstance(value.get("split"), str):
-        common["about"]["split"] = value["split"]
-    for name, read in _READERS:
-        if name in value:
-            return read(value, common)
+    if isinstance(part := value.get("split"), str):
+        held = part.strip().casefold() in _HELD_OUT
+        common["about"]["split"] = "heldout" if held else part
+    if _named(value, _CHOSEN) or _named(value, _REJECTED):
+        return _preference(value, common)
+    label = _named(value, _LABEL)
+    if label is not None:
+        common["good"] = _label(value[label])
+    if _named(value, TALKS):
+        return _conversation(value, common)
+    if _named(value, ASKS):
+        return _answered(value, common)
     raise TuningError(
         f"its fields are {', '.join(map(str, value)) or 'none'}: no messages, no prompt with "
         "chosen and rejected, no instruction with output"
     )
 
 
-def _messages(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    turns = _turns(value["messages"], "role", "content")
-    return _answered(turns, common, value)
-
-
-def _conversations(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    turns = _turns(value["conversations"], "from", "value")
-    if isinstance(value.get("system"), str):
-        turns = [Turn("system", value["system"]), *turns]
-    return _answered(turns, common, value)
-
-
-def _answered(turns: list[Turn], common: dict[str, Any], value: Mapping[str, Any]) -> Example:
+def _conversation(value: Fields, common: dict[str, Any]) -> Example:
+    turns = _talk(value)
     if not turns or turns[-1].role != "assistant":
         raise TuningError("the conversation does not end with an answer")
-    good = _label(value["label"]) if "label" in value else None
-    return Example(tuple(turns[:-1]), turns[-1].text, good=good, **common)
+    if _weightless(value):
+        raise TuningError("its answer has the weight 0: it is not to be learnt")
+    return Example(tuple(turns[:-1]), turns[-1].text, **common)
 
 
-def _chosen(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    if "rejected" not in value:
-        raise TuningError("a chosen answer without a rejected one")
-    chosen, rejected = _said(value["chosen"]), _said(value["rejected"])
-    if "prompt" in value:
-        prompt = _said(value["prompt"])
-    elif (question := value.get("question")) is not None:
-        prompt = [Turn("user", _text(question, "question"))]
-    else:  # the conversation stands before both answers
-        prompt = chosen[:-1]
-        if not prompt or rejected[:-1] != prompt:
-            raise TuningError("there is no prompt, and the two answers have none in common")
+def _answered(value: Fields, common: dict[str, Any]) -> Example:
+    if (name := _named(value, ANSWERS)) is None:
+        known = f"{', '.join(ANSWERS[:-1])} or {ANSWERS[-1]}"
+        raise TuningError(f"its {_named(value, ASKS)} has no answer: no {known}")
+    return Example(tuple(_question(value)), _one(_said(value[name], "assistant"), name), **common)
+
+
+def _preference(value: Fields, common: dict[str, Any]) -> Example:
+    names = _named(value, _CHOSEN), _named(value, _REJECTED)
+    if names[0] is None or names[1] is None:
+        raise TuningError("a chosen answer without a rejected one, or the other way round")
+    chosen, rejected = (_said(value[name], "assistant") for name in names if name is not None)
+    prompt = _question(value) if _named(value, ASKS) else []
+    if len(chosen) > 1 and chosen[0].role != "assistant":  # the conversation stands before both
+        if rejected[:-1] != chosen[:-1]:
+            raise TuningError("the two answers do not end the same conversation")
+        system = [turn for turn in prompt[:1] if turn.role == "system"]
+        prompt = chosen[:-1] if chosen[0].role == "system" else [*system, *chosen[:-1]]
         chosen, rejected = chosen[-1:], rejected[-1:]
+    elif not prompt and _named(value, TALKS):
+        prompt = _talk(value)
+    if not prompt:
+        raise TuningError("there is no prompt, and the two answers have none in common")
     return Example(
-        _asked(prompt), _one(chosen, "chosen"), rejected=_one(rejected, "rejected"), **common
+        tuple(prompt), _one(chosen, "chosen"), rejected=_one(rejected, "rejected"), **common
     )
 
 
-def _completion(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    good = _label(value["label"]) if "label" in value else None
-    prompt = _asked(_said(value["prompt"]))
-    if "completion" not in value:
-        raise TuningError("a prompt without a completion")
-    return Example(prompt, _one(_said(value["completion"]), "completion"), good=good, **common)
+def _named(value: Fields, names: Sequence[str]) -> str | None:
+    """Return the first of these fields that is there."""
+    return next((name for name in names if name in value), None)
 
 
-def _instruction(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    asked = _text(value["instruction"], "instruction")
-    if more := _text(value.get("input", ""), "input"):
-        asked = f"{asked}\n\n{more}"
+def _talk(value: Fields) -> list[Turn]:
+    name = _named(value, TALKS) or TALKS[0]
+    return _with_system(value, _turns(value[name]))
+
+
+def _question(value: Fields) -> list[Turn]:
+    """Return what is asked: messages, or a text with what belongs to it."""
+    name = _named(value, ASKS) or ASKS[0]
+    asked = value[name]
+    if isinstance(asked, Mapping):  # OpenAI: {"input": {"messages": […]}}
+        asked = asked.get("messages")
+    turns = _said(asked, "user")
+    if isinstance(asked, str) and len(turns) == 1:
+        parts = [turns[0].text]
+        if name != "prompt":  # which is whole
+            parts += [_text(value[each], each) for each in _MORE if each != name and each in value]
+        turns = [*_history(value), Turn("user", "\n\n".join(filter(None, parts)))]
+    elif turns and turns[-1] == Turn("assistant", ""):  # "…\n\nAssistant:"
+        turns.pop()
+    return _with_system(value, turns)
+
+
+def _history(value: Fields) -> list[Turn]:
     turns: list[Turn] = []
-    if system := _text(value.get("system", ""), "system"):
-        turns.append(Turn("system", system))
     for pair in value.get("history") or []:
         if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
             raise TuningError("its history is not a list of pairs")
         turns += [Turn("user", _text(pair[0], "history"))]
         turns += [Turn("assistant", _text(pair[1], "history"))]
-    if "output" not in value:
-        raise TuningError("an instruction without an output")
-    return Example((*turns, Turn("user", asked)), _text(value["output"], "output"), **common)
+    return turns
 
 
-def _question(value: Mapping[str, Any], common: dict[str, Any]) -> Example:
-    good = _label(value["label"]) if "label" in value else None
-    if "answer" not in value:
-        raise TuningError("a question without an answer")
-    asked = (Turn("user", _text(value["question"], "question")),)
-    return Example(asked, _text(value["answer"], "answer"), good=good, **common)
+def _with_system(value: Fields, turns: list[Turn]) -> list[Turn]:
+    name = _named(value, _SYSTEM)
+    text = _text(value[name], name) if name is not None else ""
+    if not text or (turns and turns[0].role == "system"):
+        return turns
+    return [Turn("system", text), *turns]
 
 
-# The first field that is there says which form it is.
-_READERS: tuple[tuple[str, Callable[[Mapping[str, Any], dict[str, Any]], Example]], ...] = (
-    ("messages", _messages),
-    ("conversations", _conversations),
-    ("chosen", _chosen),
-    ("prompt", _completion),
-    ("instruction", _instruction),
-    ("question", _question),
-)
+def _said(value: Any, role: RoleName) -> list[Turn]:
+    """Read messages, one message, or a plain text, which is a turn of that role."""
+    if isinstance(value, Mapping):
+        return _turns([value])
+    if not isinstance(value, str):
+        return _turns(value)
+    if value.startswith("[{") and (read := _read_messages(value)) is not None:
+        return read
+    pieces = _SPOKEN.split(value) if value.startswith("\n\nHuman:") else []
+    if pieces:
+        sides = zip(pieces[1::2], pieces[2::2], strict=True)
+        return [Turn(_ROLES[side.lower()], text.strip()) for side, text in sides]
+    return [Turn(role, value)]
 
 
-def _said(value: Any) -> list[Turn]:
-    """Read messages, or a plain text as a turn whose role its place tells."""
-    if isinstance(value, str):
-        return [Turn("user", value)]
-    return _turns(value, "role", "content")
+def _read_messages(text: str) -> list[Turn] | None:
+    try:
+        return _turns(text)
+    except TuningError:
+        return None  # a text that looks like it
 
 
-def _turns(value: Any, role: str, text: str) -> list[Turn]:
+def _turns(value: Any) -> list[Turn]:
     if isinstance(value, str):  # a cell of CSV
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TuningError("its messages are neither a list nor JSON") from None
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise TuningError("its messages are no list")
@@ -194,13 +198,25 @@ def _turns(value: Any, role: str, text: str) -> list[Turn]:
     for each in value:
         if not isinstance(each, Mapping):
             raise TuningError("one of its messages is no object")
-        known = _ROLES.get(str(each.get(role)))
+        if "input" in each and "output" in each:  # Capybara: both sides at once
+            turns.append(Turn("user", _text(each["input"], "input")))
+            turns.append(Turn("assistant", _text(each["output"], "output")))
+            continue
+        role, text = ("role", "content") if "role" in each else ("from", "value")
+        known = _ROLES.get(str(each.get(role)).casefold())
         if known is None:
             raise TuningError(f"{each.get(role)!r} is no role that can be learnt from")
         if each.get("tool_calls"):
             raise TuningError("it calls tools, which is not learnt from")
         turns.append(Turn(known, _text(each.get(text), text)))
     return turns
+
+
+def _weightless(value: Fields) -> bool:
+    """Tell whether the last message says, in OpenAI's way, that it is not learnt from."""
+    said = value[_named(value, TALKS) or TALKS[0]]
+    last = said[-1] if isinstance(said, Sequence) and not isinstance(said, str) else {}
+    return isinstance(last, Mapping) and last.get("weight") == 0
 
 
 def _text(value: Any, name: str) -> str:
@@ -213,13 +229,11 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _asked(turns: list[Turn]) -> tuple[Turn, ...]:
-    return tuple(turns)
-
-
 def _one(turns: list[Turn], name: str) -> str:
     if len(turns) != 1:
         raise TuningError(f"its {name} has {len(turns)} turns; one is learnt from")
+    if turns[0].role != "assistant":
+        raise TuningError(f"its {name} is no answer of a model")
     return turns[0].text
 
 
@@ -230,65 +244,6 @@ def _label(value: Any) -> bool:
     if said in _FALSE:
         return False
     raise TuningError(f"its label {value!r} is neither true nor false")
-
-
-def _objects(text: str) -> Iterator[tuple[int, Any]]:
-    if text.lstrip().startswith("["):
-        try:
-            for place, value in enumerate(json.loads(text), start=1):
-                yield place, "not an object" if isinstance(value, str) else value
-            return
-        except (ValueError, RecursionError):
-            pass  # lines that are lists: each is told below
-    for line, written in enumerate(text.split("\n"), start=1):
-        if not written.strip():
-            continue
-        try:
-            value = json.loads(written)
-        except (ValueError, RecursionError) as error:
-            yield line, f"not JSON: {error}"
-        else:
-            yield line, "not an object" if isinstance(value, str) else value
-
-
-def _rows(file: Path, text: str) -> Iterator[tuple[int, Any]]:
-    csv.field_size_limit(_MAX_CELL)
-    header = text.partition("\n")[0]
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        names = [str(name).strip().lower() for name in rows.fieldnames or []]
-    except csv.Error as error:
-        raise TuningError(
-            f"The first line of {file} is no header of CSV: {error}.",
-            hint="Quotation marks stand round a whole cell, and are doubled within.",
-        ) from error
-    if twice := sorted({name for name in names if name and names.count(name) > 1}):
-        raise TuningError(
-            f"{file} has the column {twice[0]} twice.",
-            hint="Give each column a name of its own in the first line.",
-        )
-    if not {name for name, _ in _READERS}.intersection(names):
-        raise TuningError(
-            f"{file} has no columns that are known: {', '.join(names) or 'none'}.",
-            hint="prompt and completion; prompt, chosen and rejected; question and answer; "
-            "or instruction, input and output",
-        )
-    while True:
-        try:
-            row = next(rows, None)
-        except csv.Error as error:
-            yield rows.line_num, f"not CSV: {error}"
-            continue
-        if row is None:
-            return
-        if None in row or None in row.values():
-            yield rows.line_num, f"it does not have the {len(names)} columns of the header"
-            continue
-        yield (
-            rows.line_num,
-            {name.strip().lower(): cell for name, cell in row.items() if name.strip() and cell},
-        )
 
 
 def as_json(example: Example, form: Format | None = None) -> dict[str, Any]:

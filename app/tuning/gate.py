@@ -4,38 +4,42 @@
     if verdict.passed: shelf.promote("bot")
 
 Base and adapter are asked the same, through llama.cpp, and compared in pairs. What was to be
-learnt must have risen beyond chance (the interval of the mean difference is above zero); of
-what could be done before, no skill may have fallen: not by more than `ALLOWED`, and nothing
-that is beyond chance.
+learnt must have risen beyond chance: the bootstrap's interval of the mean difference is above
+zero, and so is the sign-flip test's, which is exact where examples are few and the bootstrap
+is too sure of itself. Of what could be done before, no skill may have fallen: not by more than
+`ALLOWED`, and nothing that is beyond chance.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from groundling.errors import TuningError
-from groundling.evaluation.evaluators.f1 import f1
-from groundling.evaluation.evaluators.matching import holds
 from groundling.evaluation.paired import Paired, paired
+from groundling.models.adapter_shelf import AdapterShelf
 from groundling.models.chat import ChatLlama
+from groundling.tuning.dataset import DataShelf
 from groundling.tuning.example import Example
+from groundling.tuning.marking import frequent, right
 from groundling.tuning.regression import SKILLS, Case, suite
+from groundling.tuning.selection import asks
 
 ALLOWED = 0.05
-FEWEST = 5
+CHANCE = 0.05  # probability of such a rise, if both were alike
+FEWEST = 5  # all of so few must rise: of four, one in sixteen does so by chance
 LEARNT = "learnt"
 _MESSAGES: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
     "user": HumanMessage,
     "assistant": AIMessage,
 }
-_SHORT = re.compile("[A-Za-z]{1,5}")
 _BROKEN = 0.5  # a score that falls by as much broke
+WORST = 3
 Tell = Callable[[str, int, int], None]
 
 
@@ -64,7 +68,8 @@ class Verdict:
 
     Args:
         comparisons: what was to be learnt first, then each skill.
-        broken: the examples that fell furthest, the worst first.
+        broken: the examples that fell by half or more, and of a skill that does not pass
+            the `WORST` at least; the worst first.
     """
 
     adapter: str
@@ -85,6 +90,7 @@ class Verdict:
                 "adapter": round(each.paired.mean_b, 4),
                 "low": round(each.paired.low, 4),
                 "high": round(each.paired.high, 4),
+                "p": round(each.paired.p, 4),
                 "examples": each.paired.examples,
             }
             for each in self.comparisons
@@ -119,16 +125,51 @@ def gate(
             "from learning.",
             hint="groundling tune data build … --heldout 0.2, with more examples",
         )
-    broken: list[Broken] = []
-    pairs = [(each.question, _score(model, each)) for each in heldout]
-    learnt = _compare(LEARNT, pairs, adapter, broken, tell)
-    comparisons = [Comparison(LEARNT, learnt, None if learnt.low > 0 else _not_risen(learnt))]
+    common = frequent(each.answer for each in heldout)
+    pairs = [(each.question, _score(model, each, common)) for each in heldout]
+    learnt, broken = _compare(LEARNT, pairs, adapter, _not_risen, tell)
+    comparisons = [learnt]
     for skill in SKILLS:
         asked = [case for case in cases or suite() if case.skill == skill]
-        found = _compare(skill, [(case.shown, _case(model, case)) for case in asked],
-                         adapter, broken, tell)  # fmt: skip
-        comparisons.append(Comparison(skill, found, _fallen(found, allowed)))
+        questions = [(case.shown, _case(model, case)) for case in asked]
+        found, fell = _compare(skill, questions, adapter, lambda one: _fallen(one, allowed), tell)
+        comparisons.append(found)
+        broken += fell
     return Verdict(adapter, comparisons, sorted(broken, key=lambda one: one.adapter - one.base))
+
+
+def not_learnt(heldout: Sequence[Example], learnt: Iterable[Example]) -> list[Example]:
+    """Return those of the held-out examples whose question nobody learnt from.
+
+    Args:
+        learnt: what the adapter was trained on, and the adapters that it went on from.
+    """
+    known = {asks(each) for each in learnt}
+    return [each for each in heldout if asks(each) not in known]
+
+
+def learnt_by(name: str, shelf: AdapterShelf, data: DataShelf) -> tuple[list[Example], list[str]]:
+    """Return what an adapter and those that it went on from learnt from.
+
+    Returns:
+        the examples, and the names of adapters and data that are gone.
+    """
+    found: list[Example] = []
+    gone: list[str] = []
+    seen: set[str] = set()
+    following: str | None = name
+    while following is not None and following not in seen:
+        seen.add(following)
+        if following not in shelf:
+            gone.append(following)
+            break
+        card = shelf.get(following).card
+        try:
+            found += data.get(card.data).train()
+        except TuningError:
+            gone.append(card.data or f"the data of {following}")
+        following = card.parent
+    return found, gone
 
 
 Asked = Callable[[Sequence[str]], float]
@@ -138,29 +179,41 @@ def _compare(
     skill: str,
     questions: Sequence[tuple[str, Asked]],
     adapter: str,
-    broken: list[Broken],
+    fault: Callable[[Paired], str | None],
     tell: Tell,
-) -> Paired:
+) -> tuple[Comparison, list[Broken]]:
     # All of the base first: what both have in common of a prompt is then read once by each.
     tell(skill, 0, 2 * len(questions))
     sides: list[list[float]] = []
+    finite = True
     for names in ([], [adapter]):
         scores: list[float] = []
         for _, ask in questions:
-            scores.append(ask(names))
+            score = ask(names)
+            finite = finite and math.isfinite(score)
+            scores.append(score if math.isfinite(score) else 0.0)
             tell(skill, len(sides) * len(questions) + len(scores), 2 * len(questions))
         sides.append(scores)
-    for (shown, _), base, tuned in zip(questions, *sides, strict=True):
-        if base - tuned >= _BROKEN:
-            broken.append(Broken(skill, shown, base, tuned))
-    return paired(*sides)
+    found = paired(*sides)
+    # What an adapter makes infinite may reach the bare model's next answers as well.
+    reason = fault(found) if finite else "with it the model's numbers are not finite"
+    fell = [
+        Broken(skill, shown, base, tuned)
+        for (shown, _), base, tuned in zip(questions, *sides, strict=True)
+        if tuned < base
+    ]
+    fell.sort(key=lambda one: one.adapter - one.base)
+    kept = WORST if reason else 0
+    broken = [one for place, one in enumerate(fell)
+              if place < kept or one.base - one.adapter >= _BROKEN]  # fmt: skip
+    return Comparison(skill, found, reason), broken
 
 
 def _case(model: ChatLlama, case: Case) -> Asked:
     return lambda adapters: case.score(model, adapters)
 
 
-def _score(model: ChatLlama, example: Example) -> Asked:
+def _score(model: ChatLlama, example: Example, common: Collection[str]) -> Asked:
     messages = messages_of(example)
 
     def ask(adapters: Sequence[str]) -> float:
@@ -170,7 +223,7 @@ def _score(model: ChatLlama, example: Example) -> Asked:
         reply = model.invoke(
             messages, adapters=list(adapters), temperature=0.0, max_tokens=_room(example)
         ).text
-        said = right(example, reply)
+        said = right(example, reply, common)
         return 1.0 - said if example.good is False else said
 
     return ask
@@ -181,37 +234,19 @@ def messages_of(example: Example) -> list[BaseMessage]:
     return [_MESSAGES[turn.role](turn.text) for turn in example.prompt]
 
 
-def right(example: Example, reply: str) -> float:
-    """Say how much of an example's answer a reply has, 0 to 1.
-
-    What an example accepts (`about["accept"]`, a list), and an answer of a few words, is
-    there or not; of a longer one it is the share of its words (token F1).
-    """
-    accept = example.about.get("accept")
-    if isinstance(accept, list) and accept:
-        return float(any(_says(reply, str(each)) for each in accept))
-    if _says(reply, example.answer):
-        return 1.0
-    return 0.0 if len(example.answer.split()) <= 3 else f1(reply, example.answer)
-
-
-def _says(reply: str, answer: str) -> bool:
-    """Tell whether a reply has an answer; a short word must be one: “know” does not say “no”."""
-    if not _SHORT.fullmatch(answer):
-        return holds(reply, answer)
-    word = re.escape(answer.casefold())
-    return re.search(rf"(?<![a-z]){word}(?![a-z])", reply.casefold()) is not None
-
-
 def _room(example: Example) -> int:
     return min(256, 16 + 2 * len(example.answer))
 
 
-def _not_risen(found: Paired) -> str:
-    return (
-        f"it did not rise beyond chance: {found.mean_a:.2f} → {found.mean_b:.2f}, difference "
-        f"{found.low:+.2f} to {found.high:+.2f}"
+def _not_risen(found: Paired) -> str | None:
+    chance = found.p / 2  # of a rise; a fall is no luck here
+    if found.low > 0 and chance <= CHANCE:
+        return None
+    told = (
+        f"{found.mean_a:.2f} → {found.mean_b:.2f}, difference {found.low:+.2f} to {found.high:+.2f}"
     )
+    few = f"; {found.higher} of {found.examples} rose" if found.low > 0 else ""
+    return f"it did not rise beyond chance: {told}{few}"
 
 
 def _fallen(found: Paired, allowed: float) -> str | None:

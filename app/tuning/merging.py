@@ -15,10 +15,11 @@ import numpy as np
 
 from groundling.errors import TuningError
 from groundling.models.adapters import check_adapter
-from groundling.models.gguf import read_gguf
-from groundling.models.quantising import check_target, check_type, quantise
+from groundling.models.gguf import GgufHeader, read_gguf
+from groundling.models.quantising import check_target, check_type, quantise, sweep
 
 _A, _B = ".lora_a", ".lora_b"
+_EMBEDDING = "token_embd.weight"
 _SKIPPED = ("GGUF.", "general.architecture", "general.file_type", "general.quantization_version")
 
 
@@ -34,7 +35,8 @@ def merge(base: Path, adapter: Path, target: Path, kind: str = "F16", scale: flo
 
     Raises:
         AdapterError: the adapter does not fit the base.
-        TuningError: the extra `tune` is not installed; the disk is full.
+        TuningError: the extra `tune` is not installed; the disk is full; the base is in
+            several files.
         ModelError: there is no such type, or it wants an importance matrix; the target is the
             base itself.
     """
@@ -47,8 +49,11 @@ def merge(base: Path, adapter: Path, target: Path, kind: str = "F16", scale: flo
         ) from error
     check_type(kind, weighed=False)
     check_target(target, base)
-    check_adapter(read_gguf(base), adapter)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.f16")
+    header = read_gguf(base)
+    check_whole(header)
+    check_adapter(header, adapter)
+    sweep(target)
+    beside = target.with_name(f".{target.name}.f16.{os.getpid()}")
     try:
         _write(gguf, base, adapter, beside, scale)
         if kind == "F16":
@@ -65,10 +70,23 @@ def merge(base: Path, adapter: Path, target: Path, kind: str = "F16", scale: flo
     return target.stat().st_size
 
 
+def check_whole(header: GgufHeader) -> None:
+    """Refuse a model in several files, of which gguf would read the first one.
+
+    Raises:
+        TuningError: it is one.
+    """
+    if header.split_count > 1:
+        raise TuningError(
+            f"{header.path.name} is a model in {header.split_count} files.",
+            hint="groundling model quantize --types F16 makes one file of them.",
+        )
+
+
 def _write(gguf: Any, base: Path, adapter: Path, target: Path, scale: float) -> None:
     model, change = gguf.GGUFReader(base), gguf.GGUFReader(adapter)
     pairs = {each.name: each for each in change.tensors}
-    rank_scale = scale * _alpha(change) / _rank(change)
+    alpha = _alpha(change)
     writer = gguf.GGUFWriter(target, read_gguf(base).architecture, use_temp_file=True)
     try:
         copy_metadata(gguf, model, writer)
@@ -77,7 +95,7 @@ def _write(gguf: Any, base: Path, adapter: Path, target: Path, scale: float) -> 
             a, b = pairs.get(tensor.name + _A), pairs.get(tensor.name + _B)
             weight = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
             if a is not None and b is not None:
-                weight = weight + rank_scale * (_floats(gguf, b) @ _floats(gguf, a))
+                weight = weight + scale * _change(gguf, tensor.name, a, b, alpha)
             # One-dimensional tensors, norms and biases, stay what they are.
             plain = weight.ndim == 1 or weight.shape[0] == 1
             writer.add_tensor(tensor.name, weight if plain else weight.astype(np.float16))
@@ -86,6 +104,17 @@ def _write(gguf: Any, base: Path, adapter: Path, target: Path, scale: float) -> 
         writer.write_tensors_to_file()
     finally:
         writer.close()
+
+
+def _change(gguf: Any, name: str, a: Any, b: Any, alpha: float) -> Any:
+    """Return what an adapter adds to a matrix, as llama.cpp scales it.
+
+    That is by alpha over the rank of this matrix; without an alpha by 1.
+    """
+    left, right = _floats(gguf, b), _floats(gguf, a)
+    if name == _EMBEDDING:  # rows of A are taken, so that it lies the other way round
+        left, right = right, left.swapaxes(-1, -2)
+    return (left @ right) * (alpha / left.shape[-1] if alpha else 1.0)
 
 
 def _floats(gguf: Any, tensor: Any) -> Any:
@@ -107,9 +136,5 @@ def copy_metadata(gguf: Any, model: Any, writer: Any, without: tuple[str, ...] =
 
 
 def _alpha(change: Any) -> float:
-    return float(change.fields["adapter.lora.alpha"].contents())
-
-
-def _rank(change: Any) -> int:
-    first = next(each for each in change.tensors if each.name.endswith(_A))
-    return int(first.shape[1])
+    field = change.fields.get("adapter.lora.alpha")
+    return float(field.contents()) if field is not None else 0.0

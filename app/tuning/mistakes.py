@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from groundling.errors import ContextOverflow
 from groundling.tuning.example import Example
-from groundling.tuning.gate import messages_of, right
+from groundling.tuning.gate import messages_of
+from groundling.tuning.marking import frequent, right
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -39,6 +40,7 @@ def from_mistakes(data: TrainingData, model: BaseChatModel, tell: Tell) -> list[
         ("heldout", data.heldout()),
     ]
     asked = [(part, each) for part, some in parts for each in some if each.kind == "chat"]
+    common = frequent(each.answer for _, each in asked)
     made: list[Example] = []
     for number, (part, example) in enumerate(asked):
         tell("mistakes", number, len(asked))
@@ -47,7 +49,7 @@ def from_mistakes(data: TrainingData, model: BaseChatModel, tell: Tell) -> list[
         except ContextOverflow:
             continue  # longer than what the model can be asked; of that nothing is known
         said = reply.rstrip(_CUT).strip()  # the last token may be a part of a character
-        if right(example, said) >= WRONG:
+        if right(example, said, common) >= WRONG:
             continue
         made.append(
             Example(

@@ -21,7 +21,7 @@ _FLOAT = 4
 # Bytes of each trained number that are kept beside it: its gradient, and the optimiser's.
 _STATES = {
     "adamw": 3 * _FLOAT, "adamw-8bit": _FLOAT + 2, "adafactor": _FLOAT + 0.1,
-    "galore": _FLOAT + 1.0, "apollo": _FLOAT + 0.5, "lomo": 0.0, "adalomo": 0.1, "badam": 1.0,
+    "galore": _FLOAT + 1.0, "apollo": _FLOAT + 0.5, "lomo": 0.0, "adalomo": 0.1,
 }  # fmt: skip
 _NF4 = 0.56  # bytes of a weight in blocks of 64 with doubly quantised scales
 # Numbers that a layer keeps of each token: of the width, and of the feed-forward's width.
@@ -57,6 +57,21 @@ class TrainingPlan:
     def needed(self) -> int:
         """The most at once: what reading the file takes is given back before the first update."""
         return _PROCESS + self.weights + max(self.loading, self.states + self.activations)
+
+    def explain(self) -> str:
+        """Write the sum out."""
+        parts = {
+            "torch": _PROCESS,
+            "weights": self.weights,
+            "reading them": self.loading,
+            "optimiser": self.states,
+            "activations": self.activations,
+        }
+        told = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in parts.items())
+        return (
+            f"{self.needed / 1e9:.1f} GB at the most ({told}; what reading takes is given back "
+            f"before the first update); {self.available / 1e9:.1f} GB are free"
+        )
 
     def check(self) -> None:
         """Refuse what does not fit.
@@ -107,7 +122,9 @@ def plan(
     if recipe.weights == "qlora":
         # The floats are stored, and read again in 4 bits while they are still there.
         loading = max(loading, round(2 * parameters * each))
-        weights = parameters * _NF4
+        # Layers become 4 bits; embeddings, norms and the output matrix stay floats of 32.
+        inside = sum(size for name, size in sizes.items() if name.startswith("blk."))
+        weights = inside * _NF4 + (parameters - inside) * _FLOAT
     return TrainingPlan(
         parameters=parameters,
         trained=trained,

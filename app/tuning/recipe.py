@@ -26,8 +26,10 @@ Optimiser = Literal[
 ]
 PRESETS = ("laptop", "gpu", "multi-gpu")
 # Updating weights while gradients come, or block by block, leaves no low-rank adapter.
-FULL_ONLY = ("galore", "apollo", "lomo", "adalomo", "badam")
-CUDA_ONLY = ("adalomo", "badam")
+FULL_ONLY = ("galore", "apollo", "lomo", "adalomo")
+CUDA_ONLY = ("adalomo",)
+# What it trains with, not what comes of it: a run goes on when these change.
+_MEANS = {"threads", "save"}
 
 
 class Recipe(BaseModel):
@@ -72,7 +74,10 @@ class Recipe(BaseModel):
     )
     evaluate: int = Field(20, ge=1, description="updates between two looks at held-out examples")
     patience: int = Field(
-        3, ge=0, description="looks without progress before it stops; 0: never stop early"
+        3,
+        ge=0,
+        description="looks without progress before it stops; the best look's weights are kept. "
+        "0: never stop early, keep the last",
     )
     save: int = Field(20, ge=1, description="updates between two checkpoints")
     threads: int | None = Field(
@@ -85,6 +90,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
+        if self.optimiser == "badam":
+            raise ValueError("BAdam's package states no licence, so it is not offered")
         if self.optimiser in FULL_ONLY and self.weights != "full":
             raise ValueError(f"{self.optimiser} trains all weights: weights = “full”")
         if self.weights == "full" and self.ranks == "rising":
@@ -99,8 +106,9 @@ class Recipe(BaseModel):
 
     @property
     def digest(self) -> str:
-        """Return 12 hexadecimal digits that tell this recipe from others."""
-        return hashlib.sha256(self.text().encode()).hexdigest()[:12]
+        """Return 12 hexadecimal digits: the same where the same comes of it."""
+        told = tomli_w.dumps(self.model_dump(exclude_none=True, exclude=_MEANS))
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def text(self) -> str:
         """Write it as TOML, defaults included."""

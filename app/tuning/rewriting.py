@@ -16,8 +16,8 @@ import numpy as np
 
 from groundling.errors import TuningError
 from groundling.models.gguf import GgufHeader, read_gguf
-from groundling.tuning.export import tensor_names, turned
-from groundling.tuning.merging import copy_metadata
+from groundling.tuning.export import floats, stored_tensors, tensor_names, turned
+from groundling.tuning.merging import check_whole, copy_metadata
 
 # Of these transformers and llama.cpp keep the same numbers, but for the order of heads.
 REWRITABLE = frozenset({"llama", "qwen2", "qwen3"})
@@ -27,8 +27,9 @@ def check_rewritable(header: GgufHeader) -> None:
     """Refuse a base whose weights could be trained and not be written again.
 
     Raises:
-        TuningError: its architecture is none of `REWRITABLE`.
+        TuningError: its architecture is none of `REWRITABLE`, or it is in several files.
     """
+    check_whole(header)
     if header.architecture not in REWRITABLE:
         raise TuningError(
             f"All weights of models of the kind {header.architecture} cannot be written as GGUF.",
@@ -52,11 +53,9 @@ def write_weights(folder: Path, base: Path, file: Path, name: str) -> GgufHeader
     """
     try:
         import gguf
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
     except ImportError as error:
         raise TuningError(
-            "Models are written with gguf and safetensors, which are not installed.",
+            "Models are written with gguf, which is not installed.",
             hint='pip install "groundling[tune]"',
         ) from error
     header = read_gguf(base)
@@ -64,8 +63,8 @@ def write_weights(folder: Path, base: Path, file: Path, name: str) -> GgufHeader
     found: dict[str, Any] = {}
     try:
         for part in sorted(folder.glob("*.safetensors")):
-            found |= load_file(part)
-    except (OSError, ValueError, SafetensorError) as error:
+            found |= stored_tensors(part)
+    except (OSError, ValueError, LookupError) as error:
         raise TuningError(f"The weights in {folder} are damaged: {error}") from error
     weights = _by_name(gguf, header, found)
     beside = file.with_name(f".{file.name}.{os.getpid()}")
@@ -83,10 +82,10 @@ def write_weights(folder: Path, base: Path, file: Path, name: str) -> GgufHeader
     return read_gguf(file)
 
 
-def _by_name(gguf: Any, header: GgufHeader, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was stored by GGUF's names, in llama.cpp's order."""
+def _by_name(gguf: Any, header: GgufHeader, found: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Return transformers' name of what was stored, and its numbers, by GGUF's name."""
     names = tensor_names(gguf, header)
-    weights: dict[str, Any] = {}
+    weights: dict[str, tuple[str, Any]] = {}
     for name, numbers in found.items():
         stem, _, kind = name.rpartition(".")
         known = names.get_name(stem)
@@ -95,10 +94,9 @@ def _by_name(gguf: Any, header: GgufHeader, found: Mapping[str, Any]) -> dict[st
             if f"{known}.{kind}" == "output.weight":
                 continue  # the embeddings write, too
             raise TuningError(f"{name} was trained, and the base's file has no place for it.")
-        values = np.asarray(numbers, np.float32)
-        if values.shape != tuple(reversed(tensor.shape)):
-            raise TuningError(f"{name} is {values.shape}; the base has {tensor.shape} there.")
-        weights[f"{known}.{kind}"] = turned(values, stem, header)
+        if numbers.shape != tuple(reversed(tensor.shape)):
+            raise TuningError(f"{name} is {numbers.shape}; the base has {tensor.shape} there.")
+        weights[f"{known}.{kind}"] = stem, numbers
     return weights
 
 
@@ -106,7 +104,7 @@ def _write(
     gguf: Any,
     base: Path,
     header: GgufHeader,
-    weights: Mapping[str, Any],
+    weights: Mapping[str, tuple[str, Any]],
     file: Path,
     name: str,
 ) -> None:
@@ -121,8 +119,10 @@ def _write(
         writer.add_name(name)
         writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
         for tensor in model.tensors:
-            values = weights.get(tensor.name)
-            if values is None:
+            if tensor.name in weights:
+                stem, numbers = weights[tensor.name]
+                values = turned(floats(numbers), stem, header)
+            else:
                 values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
             writer.add_tensor(
                 tensor.name, values if values.ndim == 1 else values.astype(np.float16)

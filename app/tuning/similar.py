@@ -6,7 +6,6 @@ hashes propose is compared piece by piece: nothing is called alike for chance al
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from groundling.errors import TuningError
@@ -50,22 +49,28 @@ class Similar:
 
     def find(self, text: str) -> str | None:
         """Return the name of the remembered text that is most like this one; None: none is."""
+        return next(iter(self.alike(text)), None)
+
+    def alike(self, text: str) -> list[str]:
+        """Return the names of the remembered texts that are like this one, the most alike first."""
         pieces = _pieces(text)
-        found = [(self._likeness(pieces, name), name) for name in self._near(pieces)]
-        best = max(found, default=(0.0, ""))
-        return best[1] if best[0] >= self._threshold else None
-
-    def _near(self, pieces: frozenset[str]) -> Iterator[str]:
-        yield from sorted(self._proposed.query(self._hashed(pieces)))
-
-    def _likeness(self, pieces: frozenset[str], name: str) -> float:
-        other = self._pieces[name]
-        return len(pieces & other) / len(pieces | other)
+        near = sorted(self._proposed.query(self._hashed(pieces)))
+        found = [(_jaccard(pieces, self._pieces[name]), name) for name in near]
+        return [name for share, name in sorted(found, reverse=True) if share >= self._threshold]
 
     def _hashed(self, pieces: frozenset[str]) -> Any:
         hashed = self._hash(num_perm=_PERMUTATIONS)
         hashed.update_batch([piece.encode("utf-8", "surrogatepass") for piece in pieces])
         return hashed
+
+
+def likeness(one: str, other: str) -> float:
+    """Return the Jaccard similarity of two texts' pieces, 0 to 1."""
+    return _jaccard(_pieces(one), _pieces(other))
+
+
+def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other)
 
 
 def _pieces(text: str) -> frozenset[str]:

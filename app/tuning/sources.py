@@ -80,17 +80,18 @@ def _judged(
 
 
 def _pairs(made: Iterable[Example]) -> Iterator[Example]:
-    """Prefer good answers to bad ones of the same question."""
-    by_prompt: dict[tuple[Turn, ...], list[Example]] = defaultdict(list)
-    for example in made:
+    """Prefer good answers to bad ones of the same question; what was said last of one holds."""
+    by_prompt: dict[tuple[Turn, ...], dict[str, Example]] = defaultdict(dict)
+    for example in sorted(made, key=lambda each: int(each.about["created"])):
         if example.kind == "label":
-            by_prompt[example.prompt].append(example)
-    for same in by_prompt.values():
+            by_prompt[example.prompt][plain(example.answer)] = example
+    for judged in by_prompt.values():
+        same = list(judged.values())
         pairs = [
             Example(good.prompt, good.answer, rejected=bad.answer, source="feedback",
                     group=good.group, about=good.about)
             for good in same if good.good
-            for bad in same if not bad.good and plain(bad.answer) != plain(good.answer)
+            for bad in same if not bad.good
         ]  # fmt: skip
         yield from pairs[:_MOST_PAIRS]
 

@@ -12,11 +12,13 @@ alone; the model that answers is never touched.
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +37,61 @@ _MODULE = "groundling.tuning.training.worker"
 _KINDS: dict[Method, str] = {"sft": "chat", "dpo": "preference", "kto": "label"}
 FEWEST = 8
 _GRACE = 20.0  # seconds
+# How torchrun says of one of its processes that a signal ended it.
+_OF_SEVERAL = re.compile(r"exitcode\s*:\s*(-\d+)")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run would learn from.
+
+    Args:
+        train: examples as tokens.
+        heldout: what the result is tried on.
+        pad: the token that fills up.
+        plan: what it would take.
+        skipped: why examples are not learnt from.
+    """
+
+    train: list[Tokens]
+    heldout: list[Tokens]
+    pad: int
+    plan: TrainingPlan
+    skipped: list[str]
+
+
+def material(
+    base: Path, recipe: Recipe, train: Sequence[Example], heldout: Sequence[Example]
+) -> Material:
+    """Make tokens of examples, and plan; nothing is written.
+
+    Raises:
+        TuningError: too few examples are left.
+        ModelFileError: the base is no GGUF.
+    """
+    header = read_gguf(base)
+    skipped: list[str] = []
+    with reader_of(base) as reader:
+        tokeniser = Tokeniser(reader, recipe.context)
+        learnt = _tokens(tokeniser, train, recipe.method, skipped)
+        tried = _tokens(tokeniser, heldout, recipe.method, skipped)
+        pad = tokeniser.end
+    if len(learnt) < FEWEST:
+        why = f" {len(skipped)} were passed over: {skipped[0]}" if skipped else ""
+        raise TuningError(
+            f"There are {len(learnt)} examples for {recipe.method}; at least {FEWEST} are "
+            f"needed to learn anything but themselves.{why}",
+            hint=f"{recipe.method} learns from examples of the kind {_KINDS[recipe.method]}: "
+            "groundling tune data show",
+        )
+    every = [*learnt, *tried]
+    needed = plan(
+        header,
+        recipe,
+        longest=max(each.length for each in every),
+        answer=max(each.length - len(each.prompt) for each in every),
+    )
+    return Material(learnt, tried, pad, needed, skipped)
 
 
 class TrainingRun:
@@ -81,42 +138,21 @@ class TrainingRun:
             TuningError: too few examples are left, or it does not fit into memory.
             ModelFileError: the base is no GGUF.
         """
-        header = read_gguf(base)
-        skipped: list[str] = []
-        with reader_of(base) as reader:
-            tokeniser = Tokeniser(reader, recipe.context)
-            learnt = _tokens(tokeniser, train, recipe.method, skipped)
-            tried = _tokens(tokeniser, heldout, recipe.method, skipped)
-            pad = tokeniser.end
-        if len(learnt) < FEWEST:
-            why = f" {len(skipped)} were passed over: {skipped[0]}" if skipped else ""
-            raise TuningError(
-                f"There are {len(learnt)} examples for {recipe.method}; at least {FEWEST} are "
-                f"needed to learn anything but themselves.{why}",
-                hint=f"{recipe.method} learns from examples of the kind {_KINDS[recipe.method]}: "
-                "groundling tune data show",
-            )
-        every = [*learnt, *tried]
-        needed = plan(
-            header,
-            recipe,
-            longest=max(each.length for each in every),
-            answer=max(each.length - len(each.prompt) for each in every),
-        )
-        needed.check()
+        given = material(base, recipe, train, heldout)
+        given.plan.check()
         job = Job(
             base=str(base.absolute()),
             recipe=recipe,
             folder=str(folder.absolute()),
-            pad=pad,
+            pad=given.pad,
             start=None if start is None else str(start.absolute()),
         )
         with _stored(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_tokens(folder / TRAIN, learnt)
-            write_tokens(folder / HELDOUT, tried)
+            write_tokens(folder / TRAIN, given.train)
+            write_tokens(folder / HELDOUT, given.heldout)
             job.write(folder / "job.json")
-        return cls(folder, job, needed, skipped)
+        return cls(folder, job, given.plan, given.skipped)
 
     @property
     def result(self) -> Path:
@@ -140,7 +176,7 @@ class TrainingRun:
         with errors.open("wb") as log, (self.folder / "events.jsonl").open("ab") as kept:
             try:
                 process = self._process = subprocess.Popen(  # noqa: S603
-                    [*command, "-m", _MODULE, str(self.folder / "job.json")],
+                    [_ours(command[0]), *command[1:], "-m", _MODULE, self.folder / "job.json"],
                     stdout=subprocess.PIPE,
                     stderr=log,
                 )
@@ -157,6 +193,7 @@ class TrainingRun:
                     if event is None:
                         continue
                     kept.write(line)
+                    kept.flush()
                     if event["event"] == "failed":
                         raise TuningError(event["reason"], hint=event.get("hint") or None)
                     ended = event["event"] == "ended"
@@ -166,10 +203,7 @@ class TrainingRun:
                 self.stop()
                 process.stdout.close()
         if not ended:
-            raise TuningError(
-                _death(code, errors),
-                hint="The same command goes on from there; docs/tuning.md lists what it needs.",
-            )
+            raise _death(code, errors)
 
     def stop(self) -> None:
         """End the process; what it had stored is kept."""
@@ -181,6 +215,14 @@ class TrainingRun:
             process.wait(_GRACE)
         process.kill()
         process.wait()
+
+
+def _ours(program: str) -> str:
+    """Return a program of this Python's own environment, where it has it: its torchrun, not
+    that of another one, which the path may name first or alone.
+    """
+    beside = Path(sys.executable).parent / program
+    return str(beside) if Path(program).name == program and beside.is_file() else program
 
 
 @contextmanager
@@ -241,17 +283,27 @@ def _event(line: bytes) -> Event | None:
     return cast("Event", event) if isinstance(event, dict) and "event" in event else None
 
 
-def _death(code: int, errors: Path) -> str:
+def _death(code: int, errors: Path) -> TuningError:
     """Say how a process ended that said nothing."""
+    text = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    if code > 0 and (of_several := next(filter(None, map(_OF_SEVERAL.search, text)), None)):
+        code = int(of_several[1])
+    missing = next((line for line in reversed(text) if "ModuleNotFoundError" in line), None)
+    if missing is not None and code > 0:
+        return TuningError(
+            f"The extra tune is not installed: {missing.rpartition(':')[2].strip()}",
+            hint='pip install "groundling[tune]"; docs/tuning.md says how torch stays small.',
+        )
     if code == -signal.SIGKILL:
-        return (
+        reason = (
             "The training was killed, perhaps by the system for its memory; "
             "the last whole checkpoint is kept."
         )
-    if code < 0:
-        return f"The training ended with signal {-code}; the last whole checkpoint is kept."
-    text = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    missing = next((line for line in reversed(text) if "ModuleNotFoundError" in line), None)
-    if missing is not None:
-        return f"The extra tune is not installed: {missing.rpartition(':')[2].strip()}"
-    return f"The training ended with code {code}: {text[-1] if text else 'it said nothing'}"
+    elif code < 0:
+        reason = f"The training ended with signal {-code}; the last whole checkpoint is kept."
+    else:
+        reason = f"The training ended with code {code}: {text[-1] if text else 'it said nothing'}"
+    return TuningError(
+        reason,
+        hint=f"The same command goes on from there; {errors} has what the libraries said.",
+    )

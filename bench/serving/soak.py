@@ -41,7 +41,6 @@ class Book:
 
     counts: Counter[str] = field(default_factory=Counter)
     answers: dict[str, list[str]] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
     waits: list[tuple[float, float]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -62,6 +61,8 @@ def measure(model: str, models: Path, seconds: float, tell: Callable[[str], None
         tell(f"soak: {seconds:g} s")
         asyncio.run(_talk(server, seconds, book, samples))
         lost = asyncio.run(_missing(server, book))
+    if not book.waits:
+        raise SystemExit(f"Nothing was answered in {seconds:g} s: {book.problems[:3]}")
     firsts, ends = zip(*book.waits, strict=True)
     talk = Table(
         f"{CHATS} chats for {seconds:g} s on {model}",
@@ -129,7 +130,6 @@ async def _chat(session: aiohttp.ClientSession, n: int, ends: float, book: Book)
             if dice.random() < _LEAVE:
                 await _leave(session, path, body)
                 book.counts["left"] += 1
-                book.left.add(thread)
                 continue
             answer = await stream(session, path, body)
             failed = [data for name, data, _ in answer.events if name == "error"]

@@ -99,7 +99,8 @@ async def _within(tool: BaseTool, call: ToolCall, seconds: float) -> ToolMessage
     asked = {"type": "tool_call", "id": call["id"], "name": call["name"], "args": call["args"]}
     # A person may answer tomorrow.
     limit = None if tool.name == ASK else seconds + 1  # bounded tools tell of their own limit
-    answer = await asyncio.wait_for(tool.ainvoke(asked), limit)
+    async with asyncio.timeout(limit):  # 3.11's `wait_for` may lose a cancellation
+        answer = await tool.ainvoke(asked)
     if isinstance(answer, ToolMessage):
         return answer
     return ToolMessage(str(answer), tool_call_id=str(call["id"]), name=tool.name)

@@ -20,7 +20,8 @@ from groundling.settings import load
 from groundling.tracing import attach
 from groundling.tracing.feedback import Feedback, FeedbackBook
 from groundling.tuning.export import export_adapter
-from groundling.tuning.regression import SKILLS, Case
+from groundling.tuning.gate import Verdict
+from groundling.tuning.regression import SKILLS, Case, suite
 from tests.knowledge.conftest import HashedWords
 from tests.knowledge.tune.conftest import Asker, write_catalogue
 from tests.scripted import ScriptedChat
@@ -91,6 +92,7 @@ class TestData:
         card = json.loads(out)
         assert (card["train"], card["unread"]) == ({"chat": 1}, 1)
         assert card["drops"] == {"empty": 1, "injection": 1}
+        assert "No examples are held out; `tune gate` wants 5" in " ".join(err.split())
         assert card["redacted"]
         assert f"{file}:2: not JSON" in err
         shown = json.loads(invoke("tune", "data", "show", "mixed", "--json")[1])
@@ -98,6 +100,34 @@ class TestData:
         code, out, _ = invoke("tune", "data", "show", "mixed", "--drops")
         assert out.splitlines()[0].startswith("empty ")
         assert "it gives orders to the model" in out
+
+    def test_korean_of_another_encoding_and_parts_of_other_names(
+        self, invoke: Invoke, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "faq.csv"
+        rows = ["질문은 무엇입니까?,답입니다.,train", "연차는 며칠입니까?,15일입니다.,test"]
+        text = "\r\n".join(["question,answer,split", *rows])
+        file.write_bytes(text.encode("cp949"))
+        code, out, err = invoke("tune", "data", "build", "자주", "--file", file)
+        assert code == 0, err
+        assert "to learn from   1 chat\n" in out
+        assert "held out        1 chat\n" in out
+        assert "? 질문은 무엇입니까?\n+ 답입니다.\n" in invoke("tune", "data", "show", "자주")[1]
+        code, out, err = invoke("tune", "data", "show", "자주", "--drops")
+        assert (code, out, err) == (0, "", "Nothing was let go.\n")
+
+    def test_what_the_gate_and_experiments_ask_is_not_learnt(
+        self, invoke: Invoke, facts: Path
+    ) -> None:
+        asked = next(case for case in suite() if case.skill == "general").shown
+        with facts.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"question": asked, "answer": "That one."}) + "\n")
+        out = invoke("tune", "data", "build", "people", "--file", facts)[1]
+        assert "let go          1 leak\n" in out
+        assert (
+            "the data set of the gate asks"
+            in invoke("tune", "data", "show", "people", "--drops")[1]
+        )
 
     def test_nothing_to_build_of_is_a_usage_error(self, invoke: Invoke) -> None:
         code, _, err = invoke("tune", "data", "build", "mine")
@@ -110,7 +140,7 @@ class TestData:
         file.write_text("question,answer\nWho?,\n", encoding="utf-8")
         code, _, err = invoke("tune", "data", "build", "mine", "--file", file)
         assert code == 15
-        assert f"{file}:2: a question without an answer" in err
+        assert f"{file}:2: its question has no answer" in err
         file.write_text(f"question,answer\nWho?,{20 * 'a'}\n", encoding="utf-8")
         code, _, err = invoke("tune", "data", "build", "mine", "--file", file)
         assert code == 15
@@ -185,6 +215,8 @@ class TestData:
         assert "to learn from   1 chat, 1 preference\n" in out
         code, out, _ = invoke("tune", "data", "show", "mine")
         assert "+ Six.\n- Nine.\n" in out
+        code, out, _ = invoke("tune", "data", "export", "mine", "-", "--format", "alpaca")
+        assert [json.loads(line)["output"] for line in out.splitlines()] == ["Six."]
 
 
 class TestDataOfDocuments:
@@ -282,8 +314,8 @@ def shelve(ready: Path, noise: Path, smollm2: Path) -> Callable[..., AdapterShel
     def put(name: str, base: str | None = None, **card: Any) -> AdapterShelf:
         shelf = AdapterShelf(load().adapters_path)
         told = {"base": base or fingerprint(smollm2), "base_name": "SmolLM2", "data": "people@1"}
-        created = "2026-11-26T10:00:00+00:00"
-        shelf.add(noise, AdapterCard(name=name, created=created, **{**told, **card}))
+        told["created"] = "2026-11-26T10:00:00+00:00"
+        shelf.add(noise, AdapterCard(name=name, **{**told, **card}))
         return shelf
 
     return put
@@ -300,7 +332,7 @@ class TestShelf:
         shelve("bot-1")
         shelve("bot-2", parent="bot-1")
         code, out, err = invoke("tune", "promote", "bot-1")
-        assert (code, out) == (0, "bot-1 answers; before: none.\n")
+        assert (code, out) == (0, "bot-1 answers; before: the bare model.\n")
         assert "groundling tune rollback" in err
         assert invoke("tune", "promote", "bot-2")[1] == "bot-2 answers; before: bot-1.\n"
         listed = {row["name"]: row for row in json.loads(invoke("tune", "list", "--json")[1])}
@@ -308,7 +340,7 @@ class TestShelf:
         assert [line[:7] for line in invoke("tune", "list")[1].splitlines() if line[0] == "*"] == [
             "* bot-2"
         ]
-        assert "parent   bot-1\n" in invoke("tune", "show", "bot-2")[1]
+        assert "parent    bot-1\n" in invoke("tune", "show", "bot-2")[1]
         code, _, err = invoke("tune", "remove", "bot-2")
         assert code == 4
         assert "is promoted" in err
@@ -317,6 +349,11 @@ class TestShelf:
         code, _, err = invoke("tune", "rollback")
         assert code == 4
         assert "No adapter of this base is promoted" in err
+        done = json.loads(invoke("tune", "show", "bot-2", "--json")[1])["promotions"]
+        assert [(each["did"], each.get("before"), each.get("answers")) for each in done] == [
+            ("promoted", "bot-1", None), ("rolled back", None, "bot-1"),
+        ]  # fmt: skip
+        assert "rolled back; answers since: the bare model\n" in invoke("tune", "show", "bot-1")[1]
         assert invoke("tune", "remove", "bot-2")[0] == 0
         assert [row["name"] for row in json.loads(invoke("tune", "list", "--json")[1])] == ["bot-1"]
 
@@ -333,6 +370,17 @@ class TestShelf:
         assert "bot" in shelf
         assert invoke("tune", "remove", "bot")[0] == 0
         assert not folder.exists()
+
+    def test_what_a_stopped_training_kept_can_be_removed(self, invoke: Invoke, ready: Path) -> None:
+        folder = load().tuning_path / "runs" / "bot"
+        folder.mkdir(parents=True)
+        (folder / "checkpoint").write_bytes(b"x")
+        assert invoke("tune", "remove", "bot")[:2] == (0, "Deleted: bot.\n")
+        assert not folder.exists()
+        code, _, err = invoke("tune", "remove", "../runs")
+        assert code == 4
+        assert "There is no adapter ../runs." in err
+        assert folder.parent.exists()
 
     @pytest.mark.parametrize("verb", ["show", "promote", "remove", "gate"])
     def test_an_unknown_name_is_an_error(self, invoke: Invoke, ready: Path, verb: str) -> None:
@@ -387,18 +435,23 @@ class TestGate:
         assert "did not rise beyond chance" in err
         assert shelf.promoted(shelf.get("noise").card.base) is None
         assert shelf.get("noise").card.scores["passed"] is False
-        assert "passed   False" in invoke("tune", "show", "noise")[1]
+        shown = invoke("tune", "show", "noise")[1]
+        assert "gate      not passed\n" in shown
+        assert "learnt    " in shown
+        assert "10 examples\n" in shown
 
     def test_what_is_better_does(
         self, invoke: Invoke, shelve: Callable[..., Any], tmp_path: Path
     ) -> None:
         # What the base says here is not wanted: to say it no more is to have learnt.
         lands = {"Japan": "Tokyo", "Italy": "Rome", "Spain": "Madrid", "France": "Paris",
-                 "Egypt": "Cairo", "Germany": "Berlin"}  # fmt: skip
+                 "Egypt": "Cairo", "Germany": "Berlin", "China": "Beijing", "Greece": "Athens",
+                 "Cuba": "Havana", "Russia": "Moscow", "Austria": "Vienna", "Ireland": "Dublin",
+                 "Norway": "Oslo", "Poland": "Warsaw", "Portugal": "Lisbon"}  # fmt: skip
         rows = [
             {"question": f"What is the capital of {land}?", "answer": city, "label": False,
-             "split": part}
-            for land, city in lands.items() for part in ("heldout",)
+             "split": "heldout"}
+            for land, city in lands.items()
         ]  # fmt: skip
         rows.append({"question": "Who are you?", "answer": "A lamp.", "label": False})
         file = tmp_path / "unwanted.jsonl"
@@ -413,6 +466,65 @@ class TestGate:
         told = json.loads(out)
         assert (code, told["passed"], told["promoted"]) == (0, True, True)
         assert shelf.promoted(base) == "quiet"
+
+    def test_what_it_learnt_is_not_asked(
+        self, invoke: Invoke, shelve: Callable[..., Any], facts: Path, tmp_path: Path
+    ) -> None:
+        version = json.loads(
+            invoke("tune", "data", "build", "people", "--file", facts, "--json")[1]
+        )
+        shelve("noise", data=f"people@{version['version']}")
+        rows = [json.loads(line) for line in facts.read_text(encoding="utf-8").splitlines()]
+        for row in rows:
+            row["split"] = "train" if row.get("split") else "heldout"
+        rows += [
+            {"question": f"Who is {name}?", "answer": "A friend.", "split": "heldout"}
+            for name in ("Ann", "Bob")
+        ]
+        turned = tmp_path / "turned.jsonl"
+        turned.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+        invoke("tune", "data", "build", "turned", "--file", turned)
+        code, _, err = invoke("tune", "gate", "noise", "--data", "turned")
+        assert code == 15
+        assert "10 of 12 held-out examples were learnt from, and are not asked." in err
+        assert "2 examples are held out; at least 5" in err
+
+    def test_another_base_is_refused_before_anything_is_asked(
+        self, invoke: Invoke, shelve: Callable[..., Any], facts: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        invoke("tune", "data", "build", "people", "--file", facts)
+        shelve("foreign", base="0" * 64, base_name="Somebody Else")
+        monkeypatch.setattr("groundling.models.chat.ChatLlama.from_settings", None)
+        code, _, err = invoke("tune", "gate", "foreign", "--data", "people")
+        assert code == 4
+        assert "was trained on Somebody Else" in err
+
+    def test_interrupted_or_overtaken_it_promotes_nothing(
+        self, invoke: Invoke, shelve: Callable[..., Any], facts: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        invoke("tune", "data", "build", "people", "--file", facts)
+        shelf = shelve("noise")
+        base = shelf.get("noise").card.base
+
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("groundling.tuning.gate.gate", interrupted)
+        code, _, err = invoke("tune", "gate", "noise", "--data", "people")
+        assert code == 130
+        assert "Nothing of it is kept, and noise is not promoted" in err
+
+        def overtaken(*_: object, **__: object) -> Verdict:
+            shelve("noise", created="2026-11-27T10:00:00+00:00")
+            return Verdict("noise", [], [])  # which passes
+
+        monkeypatch.setattr("groundling.tuning.gate.gate", overtaken)
+        code, _, err = invoke("tune", "gate", "noise", "--data", "people")
+        assert code == 4
+        assert "was trained anew while it was measured" in err
+        assert shelf.promoted(base) is None
 
     def test_too_little_held_out_is_told(
         self, invoke: Invoke, shelve: Callable[..., Any], facts: Path
@@ -442,6 +554,22 @@ class TestTraining:
         assert "The extra tune is not installed" in err
         assert "Traceback" not in err
         assert json.loads(invoke("tune", "list", "--json")[1]) == []
+
+    def test_what_it_would_take_is_told_without_torch(
+        self, invoke: Invoke, ready: Path, facts: Path
+    ) -> None:
+        invoke("tune", "data", "build", "people", "--file", facts)
+        code, out, _ = invoke("tune", "sft", "bot", "--data", "people", "--plan")
+        assert code == 0
+        assert "GB at the most" in out
+        told = json.loads(
+            invoke("tune", "sft", "bot", "--data", "people", "--plan", "--json",
+                   "--set", "weights=full")[1]
+        )  # fmt: skip
+        # Gradients and two moments of each number, of 4 bytes each.
+        assert told["states"] == 12 * told["parameters"]
+        assert told["needed"] < 2 * (told["weights"] + told["states"] + told["activations"])
+        assert not list((ready / "tuning").glob("runs/*"))
 
     def test_too_few_and_the_wrong_kind_are_told_before_anything_is_loaded(
         self, invoke: Invoke, ready: Path, facts: Path

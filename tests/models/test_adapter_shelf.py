@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from groundling.errors import AdapterError
-from groundling.models.adapter_shelf import AdapterCard, AdapterShelf, fingerprint
+from groundling.models.adapter_shelf import (
+    PROMOTIONS,
+    AdapterCard,
+    AdapterShelf,
+    fingerprint,
+)
 
 BASE, OTHER = "a" * 64, "b" * 64
 
@@ -54,6 +59,23 @@ def test_promotion_and_rollback(shelf: AdapterShelf, tmp_path: Path) -> None:
     assert shelf.rollback(BASE) == ("one", None)
     with pytest.raises(AdapterError, match="No adapter of this base"):
         shelf.rollback(BASE)
+
+
+def test_every_promotion_is_recorded(shelf: AdapterShelf, tmp_path: Path) -> None:
+    assert shelf.promotions("one") == []
+    for name in ("one", "two"):
+        put(shelf, tmp_path, name)
+        shelf.promote(name)
+    shelf.promote("two")
+    shelf.rollback(BASE)
+    with (tmp_path / "adapters" / PROMOTIONS).open("a") as file:
+        file.write('{"at": "20')  # a disk that is full
+    done = [
+        (step["did"], step["name"]) for name in ("one", "two") for step in shelf.promotions(name)
+    ]
+    assert done == [("promoted", "one"), ("promoted", "two"), ("rolled back", "two")]
+    assert shelf.promotions("two")[0]["before"] == "one"
+    assert shelf.promotions("two")[1]["answers"] == "one"
 
 
 def test_a_rollback_passes_over_what_was_deleted(shelf: AdapterShelf, tmp_path: Path) -> None:
@@ -141,3 +163,14 @@ def test_the_pointer_is_plain_json(shelf: AdapterShelf, tmp_path: Path) -> None:
     shelf.promote("one")
     told = json.loads((tmp_path / "adapters" / "promoted.json").read_text())
     assert told[BASE][0]["name"] == "one"
+
+
+def test_those_of_a_base_are_listed_without_damaged_ones(
+    shelf: AdapterShelf, tmp_path: Path
+) -> None:
+    assert shelf.of(BASE) == []
+    for name, base in (("one", BASE), ("two", OTHER), ("three", BASE)):
+        put(shelf, tmp_path, name, base)
+    (tmp_path / "adapters" / "one" / "card.json").write_text("{")
+    shelf.promote("three")
+    assert [each.card.name for each in shelf.of(BASE)] == ["three"]

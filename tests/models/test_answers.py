@@ -95,3 +95,10 @@ def test_what_a_call_cost() -> None:
 def test_control_tokens_are_no_text() -> None:
     found = reader(markup=re.compile(re.escape("<|eom|>"))).message(chunks("Hi<|eom|> there", []))
     assert found.content == "Hi there"
+
+
+def test_a_message_names_the_adapters_that_it_was_written_with() -> None:
+    for adapters in ([], ["bot", "tone × 0.5"]):
+        reader = AnswerReader("m.gguf", Thoughts(MARKS), adapters=adapters)
+        message = reader.message(chunks("Hello there", [3, 7]))
+        assert message.response_metadata.get("adapters", []) == adapters

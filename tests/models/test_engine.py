@@ -14,15 +14,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groundling.errors import ContextOverflow, ModelError, ModelFileError, ModelTooBig
+from groundling.errors import AdapterError, ContextOverflow, ModelError, ModelFileError, ModelTooBig
 from groundling.models import memory
-from groundling.models.calls import Choice, Chunk, EngineSettings, Request, normalise
+from groundling.models.calls import Adapter, Choice, Chunk, EngineSettings, Request, normalise
 from groundling.models.context import Context, Span
 from groundling.models.engine import Engine
 from groundling.models.engines import close_engines, engine_for, shared
@@ -289,6 +290,40 @@ def test_a_file_cut_short_in_use_is_an_error(smollm2: Path, tmp_path: Path) -> N
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_an_adapter_that_overflows_fails_its_own_calls_alone(
+    smollm2: Path, tmp_path: Path, engine: Engine
+) -> None:
+    from groundling.tuning.export import export_adapter
+    from tests.tuning.adapters import peft_folder
+
+    wild = tmp_path / "wild.gguf"
+    export_adapter(peft_folder(tmp_path / "wild", smollm2, scale=3.0, layers=30), smollm2, wild)
+    before = write(engine, ask(engine))[0]
+    answers: dict[str, Any] = {}
+
+    def run(name: str, **fields: object) -> None:
+        try:
+            answers[name] = write(engine, ask(engine, max_tokens=24, **fields))[0]
+        except ModelError as error:
+            answers[name] = error
+
+    with ThreadPoolExecutor(4) as pool:  # beside others, and after them
+        pool.submit(run, "wild", adapters=(Adapter(wild),))
+        for number in range(3):
+            pool.submit(run, f"bare {number}", sampling=Sampling(temperature=0.0))
+    error = answers.pop("wild")
+    assert isinstance(error, AdapterError)
+    assert "adapter wild.gguf the numbers" in str(error)
+    assert [type(each) for each in answers.values()] == [str] * 3
+    assert len(set(answers.values())) == 1
+    assert write(engine, ask(engine))[0] == before
+    request = ask(engine)
+    paris = tuple(engine.vocabulary.tokenize("Once"))
+    rome = tuple(engine.vocabulary.tokenize("The"))
+    _, weights = engine.choose(Choice(request.tokens, [paris, rome]))
+    assert all(math.isfinite(each) for each in weights.result(60).logarithms)
+
+
 def test_a_forked_child_is_told(engine: Engine) -> None:
     write(engine, ask(engine))
     reader, writer = multiprocessing.Pipe(duplex=False)

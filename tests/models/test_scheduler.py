@@ -50,6 +50,7 @@ class Toy:
         self.owner: dict[int, AdapterSet] = {}
         self.scores: list[np.ndarray] = []
         self.passes: list[list[Span]] = []
+        self.spoilt: set[int] = set()  # numbers of passes whose outcome is no numbers
         self.vocabulary = SimpleNamespace(
             size=WORDS, ends=lambda token: False, piece=lambda token, markup: b"%d " % token
         )
@@ -94,6 +95,13 @@ class Toy:
 
     def log_probabilities(self, row: int) -> np.ndarray:
         return self.scores[row].astype(np.float64)
+
+    def sound(self, row: int) -> bool:
+        return len(self.passes) not in self.spoilt
+
+    def wipe(self) -> None:
+        for held in self.held.values():
+            held.clear()
 
     def resume(self) -> None:
         """Nothing was stopped."""
@@ -171,12 +179,15 @@ def outcome(served: Served, number: int) -> object:
     cells=st.integers(LENGTH, 160),
     batch=st.integers(4, 24),
     guesses=st.integers(0, 6),
+    spoilt=st.sets(st.integers(1, 30), max_size=2),
 )
 @settings(max_examples=40)
-def test_no_company_and_no_lack_of_room_changes_an_answer(
-    calls: list[Request | Choice], pauses: list[int], cells: int, batch: int, guesses: int
-) -> None:
+def test_no_company_no_lack_of_room_and_no_new_beginning_changes_an_answer(
+    calls: list[Request | Choice], pauses: list[int], cells: int, batch: int, guesses: int,
+    spoilt: set[int],
+) -> None:  # fmt: skip
     together = Served(cells, batch, guesses)
+    together.toy.spoilt = spoilt
     numbers = []
     for call, pause in zip(calls, pauses, strict=False):
         numbers.append(together.submit(call))

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as open_metrics_of,
 )
 from prometheus_client.parser import text_string_to_metric_families as metrics_of
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from groundling.models import engines
 from groundling.server.counting import counting
@@ -145,6 +149,50 @@ async def test_the_guard_is_counted_at_the_end_of_a_graph() -> None:
     seen = read(metrics)
     assert seen["groundling_guard_decisions_total|flag|input"] == 1
     assert seen["groundling_guard_decisions_total|flag|output"] == 1
+
+
+class Turn(TypedDict, total=False):
+    question: str
+    guard: list[dict[str, str]]
+    agreed: str
+
+
+def turns(*, inside: bool) -> Any:
+    """Return a graph that judges, asks a person, and judges again; or asks in a graph inside."""
+
+    def judge(state: Turn) -> Turn:
+        return {"guard": [{"rail": "input", "action": "flag"}]}
+
+    def ask(state: Turn) -> Turn:
+        return {"agreed": interrupt("may I?")}
+
+    def judge_again(state: Turn) -> Turn:
+        return {"guard": [*state["guard"], {"rail": "output", "action": "allow"}]}
+
+    asking = StateGraph(Turn).add_node("ask", ask).add_edge(START, "ask").compile()
+    return (
+        StateGraph(Turn)
+        .add_sequence([("judge", judge), ("asks", asking if inside else ask), judge_again])
+        .add_edge(START, "judge")
+        .compile(checkpointer=InMemorySaver())
+    )
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_turn_that_waits_for_a_person_is_counted_once(inside: bool) -> None:
+    graph, metrics = turns(inside=inside), Metrics()
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    with counting(metrics):
+        waits = await graph.ainvoke({"question": "x"}, thread)
+        assert waits["__interrupt__"]
+        assert "groundling_guard_decisions_total|flag|input" not in read(metrics)
+        answered = await graph.ainvoke(Command(resume="yes"), thread)
+        assert (answered["agreed"], len(answered["guard"])) == ("yes", 2)
+        await graph.ainvoke({"question": "y"}, thread)
+        await graph.ainvoke(Command(resume="no"), thread)
+    seen = read(metrics)
+    assert seen["groundling_guard_decisions_total|flag|input"] == 2
+    assert seen["groundling_guard_decisions_total|allow|output"] == 2
 
 
 def test_of_two_servers_in_a_process_the_later_counts() -> None:

@@ -21,7 +21,7 @@ from groundling.settings import TracingSettings
 from groundling.tracing.feedback import Feedback, FeedbackBook
 from groundling.tracing.payload import encode
 from groundling.tracing.query import RunFilter
-from groundling.tracing.retention import prune, size
+from groundling.tracing.retention import prune, remove, size
 from groundling.tracing.run import Patch, Status
 from groundling.tracing.store import TraceStore
 
@@ -211,6 +211,21 @@ def test_old_runs_go_and_what_is_needed_stays(store):
     assert {run.preview for run in store.find()} == {"judged", "new"}
     assert store.find(RunFilter(text="old")) == []
     assert store.read("SELECT count(*) FROM payloads")[0][0] == 6
+
+
+def test_traces_are_removed_with_what_was_said_of_them(store):
+    now = time.time_ns() // 1000
+    gone, stays = (trace_of(name, "x", started=now) for name in ("gone", "stays"))
+    store.write([*gone, *stays])
+    book = FeedbackBook(store)
+    for trace in (gone, stays):
+        book.add(Feedback("thumbs", trace[0].id, score=1))
+    assert remove(store, [gone[0].id, uuid4()]) == 3
+    assert {run.preview for run in store.find()} == {"stays"}
+    assert store.find(RunFilter(text="gone")) == []
+    assert store.read("SELECT count(*) FROM payloads")[0][0] == 3
+    assert store.read("SELECT count(*) FROM feedback")[0][0] == 1
+    assert remove(store, []) == 0
 
 
 def test_the_file_keeps_to_its_size(store):

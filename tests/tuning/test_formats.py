@@ -2,7 +2,6 @@
 
 import json
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,15 +9,18 @@ from hypothesis import strategies as st
 
 from groundling.errors import TuningError
 from groundling.tuning.example import Example, Turn
-from groundling.tuning.formats import as_json, parse, read_file, write_lines
+from groundling.tuning.formats import as_json, parse
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 Q = {"role": "user", "content": "Wie?"}
 A = {"role": "assistant", "content": "So."}
+B = {"role": "assistant", "content": "Nein."}
+HUMAN, GPT = {"from": "human", "value": "Wie?"}, {"from": "gpt", "value": "So."}
+OTHER = {"from": "gpt", "value": "Nein."}
 
 
 def read(value: object) -> Example:
-    return parse(value, source="file:x", group="x:1")
+    return parse(value, source="file:x")
 
 
 @st.composite
@@ -65,6 +67,18 @@ def test_other_peoples_forms_keep_the_conversation(example: Example, form: str) 
         {"conversations": [{"from": "human", "value": "Wie?"}, {"from": "gpt", "value": "So."}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Wie?"}]}, A]},
         {"messages": json.dumps([Q, A])},
+        {"messages": [Q, {**A, "weight": 1, "tool_calls": None}], "tools": None},
+        {"conversations": [Q, A]},
+        {"conversation": [HUMAN, GPT]},
+        {"conversation": [{"input": "Wie?", "output": "So."}]},  # Capybara
+        {"instruction": "Wie?", "context": "", "response": "So.", "category": "qa"},  # Dolly
+        {"system_prompt": "", "question": "Wie?", "response": "So."},  # OpenOrca
+        {"instruction": "Wie?", "generation": "So."},  # distilabel
+        {"prompt": "### Wie?", "instruction": "Wie?", "input": "", "output": "So."},
+        {"prompt": "Wie?", "response": "So."},
+        {"query": "Wie?", "response": "So."},
+        {"input": "Wie?", "output": "So."},
+        {"messages": [Q, A], "chosen": None, "rejected": None},
     ],
 )
 def test_every_form_of_a_conversation(value: object) -> None:
@@ -75,20 +89,61 @@ def test_every_form_of_a_conversation(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"prompt": [Q], "chosen": [A], "rejected": [{"role": "assistant", "content": "Nein."}]},
+        {"prompt": [Q], "chosen": [A], "rejected": [B]},
         {"prompt": "Wie?", "chosen": "So.", "rejected": "Nein."},
         {"question": "Wie?", "chosen": "So.", "rejected": "Nein."},
-        {"chosen": [Q, A], "rejected": [Q, {"role": "assistant", "content": "Nein."}]},
+        {"chosen": [Q, A], "rejected": [Q, B]},
+        # UltraFeedback, as Zephyr learnt from it: the conversation three times over
+        {"prompt": "Wie?", "chosen": [Q, A], "rejected": [Q, B], "messages": [Q, A]},
+        {"conversation": [{"input": "Wie?", "output": "So."}], "chosen": [Q, A],
+         "rejected": [Q, B]},
+        {"chosen": "\n\nHuman: Wie?\n\nAssistant: So.",
+         "rejected": "\n\nHuman: Wie?\n\nAssistant: Nein."},  # HH-RLHF
+        {"prompt": "\n\nHuman: Wie?\n\nAssistant:", "chosen": "So.", "rejected": "Nein."},
+        {"instruction": "Wie?", "input": "", "chosen": "So.", "rejected": "Nein."},
+        {"conversations": [HUMAN], "chosen": GPT, "rejected": OTHER},  # LLaMA-Factory
+        {"input": {"messages": [Q], "tools": []}, "preferred_output": [A],
+         "non_preferred_output": [B]},  # OpenAI
+        {"prompt": json.dumps([Q]), "chosen": json.dumps([A]), "rejected": json.dumps([B])},
     ],
-)
+)  # fmt: skip
 def test_every_form_of_a_preference(value: object) -> None:
     found = read(value)
-    assert (found.question, found.answer, found.rejected) == ("Wie?", "So.", "Nein.")
+    assert found.prompt == (Turn("user", "Wie?"),)
+    assert (found.answer, found.rejected) == ("So.", "Nein.")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"system": "Kurz.", "question": "Wie?", "chosen": "So.", "rejected": "Nein."},
+        {"system": "Kurz.", "input": "Wie?", "chosen": "So.", "rejected": "Nein."},
+        {"system": "Kurz.", "prompt": "Wie?", "chosen": [Q, A], "rejected": [Q, B]},
+        {"system": "Kurz.", "conversations": [HUMAN, GPT]},
+        {"system_prompt": "Kurz.", "question": "Wie?", "response": "So."},
+        {"system": "Kurz.", "instruction": "Wie?", "output": "So."},
+    ],
+)
+def test_a_system_text_is_not_lost(value: object) -> None:
+    assert read(value).prompt == (Turn("system", "Kurz."), Turn("user", "Wie?"))
+
+
+def test_what_belongs_to_a_question_stands_below_it() -> None:
+    assert read({"instruction": "Wie?", "input": "Da.", "output": "So."}).question == "Wie?\n\nDa."
+    assert read({"question": "Wie?", "context": "Da.", "answer": "So."}).question == "Wie?\n\nDa."
+    assert read({"instruction": "", "input": "Da.", "output": "So."}).question == "Da."
+
+
+@pytest.mark.parametrize("name", ["test", "validation", "dev", "Heldout"])
+def test_parts_that_nobody_learns_from_are_held_out(name: str) -> None:
+    assert read({"question": "Wie?", "answer": "So.", "split": name}).about["split"] == "heldout"
+    assert read({"question": "Wie?", "answer": "So.", "split": "train"}).about["split"] == "train"
 
 
 @pytest.mark.parametrize(("said", "good"), [(True, True), ("0", False), (1, True), ("up", True)])
 def test_labels(said: object, good: bool) -> None:
     assert read({"prompt": "Wie?", "completion": "So.", "label": said}).good is good
+    assert read({"conversations": [HUMAN, GPT], "kto_tag": said}).good is good
 
 
 @pytest.mark.parametrize(
@@ -106,12 +161,17 @@ def test_labels(said: object, good: bool) -> None:
         ({"messages": [Q, A, {"role": "system", "content": "x"}, Q, A]}, "elsewhere than first"),
         ({"prompt": "x", "chosen": "y"}, "without a rejected"),
         ({"chosen": [A], "rejected": [A]}, "no prompt"),
-        ({"prompt": "x"}, "without a completion"),
+        ({"prompt": "x"}, "prompt has no answer: no completion"),
         ({"prompt": "x", "completion": "y", "label": "perhaps"}, "neither true nor false"),
-        ({"instruction": "x"}, "without an output"),
+        ({"instruction": "x"}, "instruction has no answer"),
         ({"instruction": "x", "output": "y", "history": "z"}, "list of pairs"),
         ({"messages": "[not json"}, "neither a list nor JSON"),
         ({"messages": [Q] * 1000}, "1000 turns"),
+        ({"messages": [Q, {**A, "weight": 0}]}, "weight 0"),
+        ({"chosen": [Q, A], "rejected": [A, Q, B]}, "do not end the same conversation"),
+        ({"prompt": "x", "chosen": [A, Q, A], "rejected": [B]}, "chosen has 3 turns"),
+        ({"prompt": [Q], "chosen": [Q], "rejected": [B]}, "chosen is no answer"),
+        ({"chosen": "The sky is blue.", "rejected": "The sky is green."}, "no prompt"),
         ({"prompt": "x", "chosen": "y", "rejected": "z", "label": 1}, None),
     ],
 )
@@ -129,7 +189,8 @@ def test_what_is_no_example_says_why(value: object, reason: str | None) -> None:
         lambda inner: st.lists(inner, max_size=4)
         | st.dictionaries(
             st.sampled_from(["messages", "prompt", "chosen", "rejected", "role", "content",
-                             "instruction", "output", "label", "history", "conversations"]),
+                             "instruction", "input", "output", "label", "history", "system",
+                             "conversations", "from", "value", "split", "about"]),
             inner, max_size=4,
         ),
         max_leaves=12,
@@ -138,81 +199,3 @@ def test_what_is_no_example_says_why(value: object, reason: str | None) -> None:
 def test_any_json_is_an_example_or_a_clear_error(value: object) -> None:
     with suppress(TuningError):
         assert read(value).texts
-
-
-def test_a_file_names_each_line_that_is_none(tmp_path: Path) -> None:
-    file = tmp_path / "some.jsonl"
-    file.write_text('{"question":"a","answer":"b"}\n\n{"question":\n"text"\n{"x":1}\n')
-    found = list(read_file(file))
-    assert [line for line, _ in found] == [1, 3, 4, 5]
-    assert isinstance(found[0][1], Example)
-    assert found[0][1].group == "some.jsonl:1"
-    assert [str(why)[:8] for _, why in found[1:]] == ["not JSON", "not an o", "its fiel"]
-
-
-def test_a_list_and_other_encodings_are_read(tmp_path: Path) -> None:
-    file = tmp_path / "some.json"
-    file.write_bytes(
-        '[{"question": "연차는 며칠입니까?", "answer": "15일입니다."}]'.encode("cp949")
-    )
-    (_, found), = read_file(file)  # fmt: skip
-    assert isinstance(found, Example)
-    assert found.answer == "15일입니다."
-
-
-def test_columns_are_read_by_their_names(tmp_path: Path) -> None:
-    file = tmp_path / "some.csv"
-    file.write_text('question;answer;label\n"a; b";c;0\nd;e\nf;g;?\n', encoding="utf-8")
-    found = list(read_file(file))
-    assert isinstance(found[0][1], Example)
-    assert (found[0][1].question, found[0][1].good) == ("a; b", False)
-    assert "3 columns" in str(found[1][1])
-    assert "neither true nor false" in str(found[2][1])
-
-
-def test_unknown_columns_and_missing_files(tmp_path: Path) -> None:
-    file = tmp_path / "some.csv"
-    file.write_text("a,b\n1,2\n")
-    with pytest.raises(TuningError, match="no columns that are known: a, b"):
-        list(read_file(file))
-    with pytest.raises(TuningError, match="cannot be read"):
-        list(read_file(tmp_path / "none.jsonl"))
-
-
-def test_a_line_for_each(tmp_path: Path) -> None:
-    example = read({"question": "Wie?", "answer": "So.", "split": "heldout"})
-    file = tmp_path / "out.jsonl"
-    file.write_text(write_lines([example, example]))
-    assert [each for _, each in read_file(file)] == [example, example]
-    assert example.about == {"split": "heldout"}
-
-
-def test_columns_without_a_name_are_passed_over(tmp_path: Path) -> None:
-    file = tmp_path / "some.csv"
-    file.write_text("Question , ANSWER,,\nWho?,Mina.,,\n")
-    [(_, found)] = read_file(file)
-    assert isinstance(found, Example)
-    assert (found.question, found.answer) == ("Who?", "Mina.")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("question,answer,Answer\nWho?,Mina.,Jun.\n", "has the column answer twice"),
-        ('"question"s,answer\nWho?,Mina.\n', "is no header of CSV"),
-    ],
-)
-def test_headers_that_cannot_be_read(tmp_path: Path, text: str, reason: str) -> None:
-    file = tmp_path / "some.csv"
-    file.write_text(text)
-    with pytest.raises(TuningError, match=reason) as caught:
-        list(read_file(file))
-    assert caught.value.hint
-
-
-def test_a_list_of_texts_is_told_as_such(tmp_path: Path) -> None:
-    file = tmp_path / "some.json"
-    file.write_text('["Who?", {"question": "Who?", "answer": "Mina."}]')
-    [(_, reason), (_, found)] = read_file(file)
-    assert reason == "not an object"
-    assert isinstance(found, Example)

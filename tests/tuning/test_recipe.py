@@ -13,6 +13,8 @@ def test_presets_are_recipes(preset: str) -> None:
     recipe = read_recipe(preset)
     assert recipe.method == "sft"
     assert recipe.digest == read_recipe(preset).digest != read_recipe(preset, {"seed": 7}).digest
+    # How often it is stored and by how many threads it is worked out changes nothing of it.
+    assert recipe.digest == read_recipe(preset, {"threads": 3, "save": 7}).digest
 
 
 def test_a_file_starts_from_a_preset_and_flags_win(tmp_path: Path) -> None:
@@ -36,6 +38,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         ("ranc = 8", "ranc in .*: Extra inputs"),
         ('optimiser = "sgd"', "optimiser in "),
         ('optimiser = "lomo"', "lomo trains all weights"),
+        ('optimiser = "badam"\nweights = "full"', "BAdam's package states no licence"),
         ('weights = "full"\nranks = "rising"', "full weights have none"),
         ('ranks = "rising"\nrank = 2', "at least 3"),
         ('method = "dpo"\nweights = "full"', "trained as an adapter"),

@@ -60,6 +60,16 @@ def test_thumbs_are_labels_and_good_answers_preferred_to_bad_ones(opened: Home) 
     ]
 
 
+def test_what_was_said_last_of_an_answer_holds(opened: Home) -> None:
+    ask(opened, "How many days?", "Six.")
+    judge(opened, "How many days?", score=1)
+    ask(opened, "How many days?", "Nine.")
+    judge(opened, "How many days?", score=1)
+    judge(opened, "How many days?", score=-1)
+    found = [each for each in from_feedback(opened.traces) if each.kind == "preference"]
+    assert [(each.answer, each.rejected) for each in found] == [("Six.", "Nine.")]
+
+
 def test_runs_without_feedback_are_learnt_from_only_as_traces(opened: Home) -> None:
     ask(opened, "어디에 있습니까?", "서울에 있습니다.")
     assert from_feedback(opened.traces) == []

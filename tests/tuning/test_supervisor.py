@@ -14,7 +14,7 @@ from filelock import FileLock
 from groundling.errors import TuningError
 from groundling.tuning.example import Example
 from groundling.tuning.recipe import Recipe
-from groundling.tuning.supervisor import TrainingRun, alone
+from groundling.tuning.supervisor import TrainingRun, alone, material
 from groundling.tuning.training import worker
 from groundling.tuning.training.job import HELDOUT, TRAIN, Job, read_tokens
 from tests.tuning.tiny import chats
@@ -98,6 +98,10 @@ print(json.dumps({"event": "ended", "step": 1}))
         ),
         ("os.kill(os.getpid(), 9)", "killed, perhaps by the system for its memory"),
         ("os.kill(os.getpid(), 15)", "ended with signal 15"),
+        (
+            "print('  exitcode  : -9 (pid: 7)', file=sys.stderr); sys.exit(1)",
+            "killed, perhaps by the system for its memory",
+        ),
         ("import torch_is_not_here", "extra tune is not installed.*torch_is_not_here"),
         ("sys.exit('it broke')", "ended with code 1: it broke"),
         ("sys.exit(3)", "ended with code 3: it said nothing"),
@@ -124,6 +128,31 @@ def test_a_command_that_is_not_there(smollm2: Path, tmp_path: Path) -> None:
     run = prepared(tmp_path, smollm2, chats(8))
     with pytest.raises(TuningError, match=r"torchrum cannot be started: No such file"):
         list(run.events(["torchrum", "--nproc-per-node", "2"]))
+
+
+def test_torchrun_is_our_own(
+    smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another environment's would train with another torch, and not find Groundling."""
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "torchrun").write_text(f"#!/bin/sh\necho {folder} >&2; exit 1\n")
+        (tmp_path / folder / "torchrun").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "ours" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "theirs"), prepend=os.pathsep)
+    run = prepared(tmp_path, smollm2, chats(8))
+    with pytest.raises(TuningError, match="ended with code 1: ours"):
+        list(run.events(["torchrun", "--nproc-per-node", "2"]))
+
+
+def test_the_plan_is_written_out(smollm2: Path) -> None:
+    given = material(smollm2, RECIPE, chats(9, answer="Yes."), chats(2))
+    told = given.plan.explain()
+    assert re.match(r"[\d.]+ GB at the most \(torch 0\.9, weights 0\.\d, reading them 0\.", told)
+    assert sum(len(each) for each in (given.train, given.heldout)) == 11
+    nf4 = material(smollm2, RECIPE.model_copy(update={"weights": "qlora"}), chats(9), ()).plan
+    # Its embeddings, a fifth of its numbers, stay floats: 113 MB alone.
+    assert 150e6 < nf4.weights < 0.4 * given.plan.weights
 
 
 def test_leaving_the_loop_ends_the_process(smollm2: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from groundling.errors import ModelFileError, TuningError
 from groundling.models.vocabulary_file import Reader, reader_of
 from groundling.tuning.example import Example, Turn
 from groundling.tuning.tokens import Tokeniser
+from tests.tuning.tiny import tiny_model
 
 pytestmark = pytest.mark.model
 
@@ -36,6 +37,63 @@ def test_the_prompt_is_the_engines_and_the_answer_ends_as_the_template_ends_it(
     )
     assert text(made.answer, markup=True) == "15일입니다.<|im_end|>"
     assert reader.vocabulary.ends(made.answer[-1])
+
+
+# A template of the kind that Mistral's models have: no place for a system text, no markup of
+# the vocabulary, an answer that ends with the end of the text.
+INSTRUCT = (
+    "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% elif m.role == 'system' %}{{ raise_exception('no system text') }}"
+    "{% else %}{{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+)
+# And of Qwen3's kind: what is given before an answer is longer than what stands before a former.
+THINKING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
+    "{% endif %}{% endif %}"
+)
+TALK = (
+    Turn("system", "Be brief."),
+    Turn("user", "One?"),
+    Turn("assistant", "1."),
+    Turn("user", "Two?"),
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "answer"),
+    [
+        (
+            None,
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nOne?<|im_end|>\n"
+            "<|im_start|>assistant\n1.<|im_end|>\n<|im_start|>user\nTwo?<|im_end|>\n"
+            "<|im_start|>assistant\n",
+            "2.<|im_end|>",
+        ),
+        (
+            INSTRUCT,
+            "[INST] Be brief.\n\nOne? [/INST]1.<|im_end|>[INST] Two? [/INST]",
+            "2.<|im_end|>",
+        ),
+        (
+            THINKING,
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nOne?<|im_end|>\n"
+            "<|im_start|>assistant\n1.<|im_end|>\n<|im_start|>user\nTwo?<|im_end|>\n"
+            "<|im_start|>assistant\n<think>\n\n</think>\n\n",
+            "2.<|im_end|>",
+        ),
+    ],
+    ids=["chatml", "instruct", "thinking"],
+)
+def test_of_a_conversation_the_last_answer_is_learnt_in_each_template(
+    smollm2: Path, tmp_path: Path, template: str | None, prompt: str, answer: str
+) -> None:
+    base = tiny_model(tmp_path / "tiny.gguf", smollm2, template=template)
+    with reader_of(base) as reader:
+        made = Tokeniser(reader, 512)(Example(TALK, "2."))
+        assert reader.vocabulary.text(made.prompt, markup=True) == prompt
+        assert reader.vocabulary.text(made.answer, markup=True) == answer
 
 
 LETTERS = st.characters(min_codepoint=0x20, max_codepoint=0x7E) | st.sampled_from(

@@ -10,7 +10,7 @@ from groundling.models.quantising import quantise
 from groundling.tuning.export import export_adapter
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.rewriting import write_weights
-from tests.tuning.tiny import apart, llama_says, tiny_model
+from tests.tuning.tiny import VOCABULARY, apart, llama_says, tiny_model
 
 torch = pytest.importorskip("torch", reason="the extra tune is not installed")
 pytestmark = [pytest.mark.tune, pytest.mark.filterwarnings("ignore")]
@@ -39,7 +39,12 @@ def disturbed(model: Any, scale: float) -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "kind", "furthest", "alike"),
-    [("llama", "F16", 1e-4, 0.99), ("llama", "Q4_1", 0.05, 0.85), ("qwen2", "F16", 1e-4, 0.99)],
+    [
+        ("llama", "F16", 1e-4, 0.99),
+        ("llama", "Q4_1", 0.05, 0.85),
+        ("qwen2", "F16", 1e-4, 0.99),
+        ("qwen3", "F16", 1e-4, 0.99),
+    ],
 )
 def test_an_adapter_of_rising_ranks(
     smollm2: Path, tmp_path: Path, architecture: str, kind: str, furthest: float, alike: float
@@ -57,7 +62,7 @@ def test_an_adapter_of_rising_ranks(
     header = export_adapter(tmp_path / "peft", base, tmp_path / "a.gguf")
     # From a third of 6 to 10: the narrower ones are filled up with zeros.
     assert {each.shape[1] for name, each in header.tensors.items() if name.endswith("_a")} == {10}
-    given = rows(40_000)
+    given = rows(VOCABULARY)
     wanted = torch_says(model, given)
     divergence, same = apart(wanted, llama_says(base, given, tmp_path / "a.gguf"))
     print(f"{architecture} {kind}: divergence {divergence:.2e}, alike {same:.3f}")
@@ -67,19 +72,23 @@ def test_an_adapter_of_rising_ranks(
     assert bare > 100 * divergence  # it is the adapter that was compared
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen2"])
-def test_a_whole_model(smollm2: Path, tmp_path: Path, architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "dtype"),
+    [("llama", "float32"), ("llama", "bfloat16"), ("qwen2", "float32"), ("qwen3", "float32")],
+)
+def test_a_whole_model(smollm2: Path, tmp_path: Path, architecture: str, dtype: str) -> None:
     from groundling.tuning.training.weights import load
 
     base = tiny_model(tmp_path / "tiny.gguf", smollm2, architecture)
     before = base.read_bytes()
     model = load(base, Recipe(weights="full"), tmp_path).eval()
     disturbed(model, 0.02)
-    model.save_pretrained(tmp_path / "result")
+    model.to(getattr(torch, dtype)).save_pretrained(tmp_path / "result")
+    model.float()  # what was stored, without the rounding of sums
     header = write_weights(tmp_path / "result", base, tmp_path / "new.gguf", "mine")
     assert header.name == "mine"
     assert header.chat_template
-    given = rows(40_000)
+    given = rows(VOCABULARY)
     wanted = torch_says(model, given)
     divergence, same = apart(wanted, llama_says(tmp_path / "new.gguf", given))
     print(f"{architecture}: divergence {divergence:.2e}, alike {same:.3f}")

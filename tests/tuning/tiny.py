@@ -1,6 +1,7 @@
 """Whole GGUF models of random weights, small enough to be trained in a second or two.
 
-Tokens and template are SmolLM2's, so that everything but the size is as in a real file.
+Template and the commonest tokens are SmolLM2's, so that everything but the size is as in a
+real file.
 """
 
 from collections.abc import Sequence
@@ -16,27 +17,43 @@ from groundling.models.memory import OUTPUTS
 from groundling.tuning.example import Example, Turn
 
 LAYERS, WIDTH, FORWARD, HEADS, HEADS_KV = 3, 64, 128, 4, 2
+# Tokens are numbered as they were merged, so that the first ones are a vocabulary, too;
+# reading all 49,152 takes transformers longer than a training does.
+VOCABULARY = 4096
 _KEPT = ("tokenizer.", "general.name")
+_LISTS = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type")
+_MERGES = "tokenizer.ggml.merges"
 
 
 def tiny_model(
-    file: Path, tokens_of: Path, architecture: str = "llama", without: Sequence[str] = ()
+    file: Path,
+    tokens_of: Path,
+    architecture: str = "llama",
+    without: Sequence[str] = (),
+    template: str | None = None,
 ) -> Path:
     """Write a model of random weights, F16.
 
     Args:
         tokens_of: the GGUF file whose tokens and template it has.
-        architecture: llama or qwen2; the latter has biases, and turns no heads.
+        architecture: llama, qwen2 or qwen3; of these llama turns heads, qwen2 has biases, and
+            qwen3 norms of queries and keys.
         without: names of tensors that are left out.
+        template: instead of the one of the file.
     """
     source = gguf.GGUFReader(tokens_of)
     writer = gguf.GGUFWriter(file, architecture)
+    merged = len(source.fields[_LISTS[0]].data) - len(source.fields[_MERGES].data)
+    few = {**dict.fromkeys(_LISTS, VOCABULARY), _MERGES: VOCABULARY - merged}
     for field in source.fields.values():
         if field.name.startswith(_KEPT):
             kind, *inner = field.types
-            writer.add_key_value(
-                field.name, field.contents(), kind, sub_type=inner[-1] if inner else None
-            )
+            value = field.contents()
+            if field.name in few:
+                value = value[: few[field.name]]
+            if field.name == "tokenizer.chat_template":
+                value = template or value
+            writer.add_key_value(field.name, value, kind, sub_type=inner[-1] if inner else None)
     writer.add_block_count(LAYERS)
     writer.add_context_length(512)
     writer.add_embedding_length(WIDTH)
@@ -46,8 +63,9 @@ def tiny_model(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
     writer.add_rope_dimension_count(WIDTH // HEADS)
-    vocabulary = len(source.fields["tokenizer.ggml.tokens"].data)
-    writer.add_vocab_size(vocabulary)
+    writer.add_key_length(WIDTH // HEADS)
+    writer.add_value_length(WIDTH // HEADS)
+    writer.add_vocab_size(VOCABULARY)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     random = np.random.default_rng(0)
 
@@ -60,7 +78,7 @@ def tiny_model(
     def vector(name: str, length: int, mean: float) -> None:
         writer.add_tensor(name, (mean + random.normal(0, 0.1, length)).astype(np.float32))
 
-    matrix("token_embd", vocabulary, WIDTH, 0.3)
+    matrix("token_embd", VOCABULARY, WIDTH, 0.3)
     vector("output_norm.weight", WIDTH, 1.0)
     narrow = WIDTH // HEADS * HEADS_KV
     for layer in range(LAYERS):
@@ -73,6 +91,9 @@ def tiny_model(
             matrix(f"{block}.{part}", outer, inner, 0.15)
             if architecture == "qwen2" and part in ("attn_q", "attn_k", "attn_v"):
                 vector(f"{block}.{part}.bias", outer, 0.0)
+        if architecture == "qwen3":
+            vector(f"{block}.attn_q_norm.weight", WIDTH // HEADS, 1.0)
+            vector(f"{block}.attn_k_norm.weight", WIDTH // HEADS, 1.0)
         vector(f"{block}.attn_norm.weight", WIDTH, 1.0)
         vector(f"{block}.ffn_norm.weight", WIDTH, 1.0)
     writer.write_header_to_file()

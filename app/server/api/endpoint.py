@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from groundling.errors import GroundlingError, MemoriesError
-from groundling.server.langgraph.bodies import read_json
+from groundling.server.bodies import read_json
 from groundling.server.problems import Problem, problem_of
 
 M = TypeVar("M", bound=BaseModel)

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from groundling.graphs import registry
 from groundling.graphs.resources import Resources
 from groundling.server.api.endpoint import Answer, endpoint
-from groundling.server.langgraph.drawing import schemas
+from groundling.server.drawing import schemas
 from groundling.server.services import services
 from groundling.settings import Settings
 

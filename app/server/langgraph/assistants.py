@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from groundling.server.langgraph import drawing
+from groundling.server import drawing
 from groundling.server.langgraph.answers import answer, chosen, nothing, page
 from groundling.server.langgraph.bodies import (
     Body,

@@ -6,7 +6,6 @@ version to version. What is known must have the right type; the answer names wha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from uuid import UUID
@@ -15,13 +14,12 @@ import orjson
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from groundling.server.bodies import read_json
 from groundling.server.problems import Problem, not_found
 
 T = TypeVar("T", bound=BaseModel)
 
-DEEPEST = 100  # levels of a body; what is written may be a few deeper, and 254 is orjson's end
 METADATA_BYTES = 262_144
-_LARGE = 262_144  # bytes that are worth a thread
 _LONGEST_ID = 128
 
 
@@ -59,16 +57,6 @@ Offset = Annotated[int, Field(ge=0, le=10_000_000)]
 Order = Literal["asc", "desc"]
 Listed = BeforeValidator(_listed)
 Split = BeforeValidator(_split)
-
-
-async def read_json(request: Request) -> Any:
-    """Read a body; an empty one is an empty object.
-
-    Raises:
-        Problem: 422, it is no JSON, or nested too deeply.
-    """
-    raw = await request.body()
-    return await asyncio.to_thread(_parsed, raw) if len(raw) > _LARGE else _parsed(raw)
 
 
 async def read(request: Request, kind: type[T]) -> T:
@@ -161,33 +149,6 @@ def new_thread_id(text: str) -> str:
     """
     short = len(text) == 8 and set(text) <= set("0123456789abcdef")
     return text if short else str(uuid_of(text, "thread ID"))
-
-
-def _parsed(raw: bytes) -> Any:
-    if not raw.strip():
-        return {}
-    try:
-        data = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Problem(422, f"The body is no JSON: {error}.") from None
-    if _is_deep(data):
-        raise Problem(422, f"The body is nested more than {DEEPEST} levels deep.")
-    return data
-
-
-def _is_deep(data: Any) -> bool:
-    level = [data]
-    for _ in range(DEEPEST):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, (dict, list))
-            for inner in (each.values() if isinstance(each, dict) else each)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _takes_list(kind: type[BaseModel], name: str) -> bool:

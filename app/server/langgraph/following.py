@@ -35,7 +35,8 @@ async def follow(request: Request) -> Response:
     held, person, thread = services(request), person_of(request), thread_id(request)
     await held.runs.threads.get(thread, person)
     modes = () if "run_modes" in wanted else {name for each in wanted for name in _TOLD[each]}
-    return await streamed(_events(held, person, thread), modes=modes)
+    events = _events(held, person, thread)
+    return await streamed(events, held.settings.home, modes=modes)
 
 
 async def _events(held: Services, person: Person, thread: str) -> AsyncIterator[Event]:

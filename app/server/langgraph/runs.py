@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from groundling.server.bodies import read_json
 from groundling.server.langgraph.answers import answer, chosen, nothing
 from groundling.server.langgraph.bodies import (
     Body,
@@ -24,7 +25,6 @@ from groundling.server.langgraph.bodies import (
     parameters,
     plain_id,
     read,
-    read_json,
     run_id,
     thread_id,
     uuid_of,
@@ -89,7 +89,7 @@ async def stream(request: Request) -> Response:
     """Begin a run and answer with its events."""
     run = await _begin(request, await read(request, RunBody))
     events = services(request).runs.events(_id(run), person_of(request))
-    return await _streamed(run, events)
+    return await _streamed(request, run, events)
 
 
 async def wait(request: Request) -> Response:
@@ -142,7 +142,7 @@ async def join_stream(request: Request) -> Response:
         after if after != _BEGINNING else None,
         cancel_on_disconnect=query.cancel_on_disconnect,
     )
-    return await _streamed(run, events, query.stream_mode or ())
+    return await _streamed(request, run, events, query.stream_mode or ())
 
 
 async def cancel(request: Request) -> Response:
@@ -201,11 +201,12 @@ async def _wanted(request: Request, body: RunBody, *, background: bool) -> RunRe
 
 
 async def _streamed(
-    run: Run, events: AsyncIterator[Event], modes: Collection[str] = ()
+    request: Request, run: Run, events: AsyncIterator[Event], modes: Collection[str] = ()
 ) -> Response:
+    home = services(request).settings.home
     again = is_resumable(run)
     headers = located(run, "stream" if again else None)
-    return await streamed(events, headers, with_ids=again, modes=modes)
+    return await streamed(events, home, headers, with_ids=again, modes=modes)
 
 
 async def _found(request: Request) -> Run:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from groundling.server.person import Person
-from groundling.server.problems import Problem, problem_of
+from groundling.server.problems import Problem, told_of
 from groundling.server.runs.request import Event, Run
 from groundling.server.services import Services
 from groundling.server.sse import HEARTBEAT, EventStream, as_json, frame
@@ -52,6 +53,7 @@ def is_resumable(run: Run) -> bool:
 
 async def streamed(
     events: AsyncIterator[Event],
+    home: Path,
     headers: Mapping[str, str] | None = None,
     *,
     with_ids: bool = False,
@@ -61,6 +63,7 @@ async def streamed(
 
     Args:
         events: what is told; leaving the response leaves them.
+        home: the home folder; no error tells where it lies.
         headers: of the response.
         with_ids: a client may go on after any of them.
         modes: the stream modes that are wanted; none: all that there are.
@@ -68,7 +71,7 @@ async def streamed(
     Raises:
         Problem: it cannot be listened to.
     """
-    stream = _Stream(events, with_ids, _names(modes))
+    stream = _Stream(events, home, with_ids, _names(modes))
     await stream.begin()
     return _Left(stream.frames(), stream.leave, headers or {})
 
@@ -95,7 +98,7 @@ async def waited(services: Services, run: Run, person: Person, *, cancels: bool)
         try:
             yield as_json(ending.result())
         except Exception as error:
-            yield as_json({"__error__": _told(error)})
+            yield as_json({"__error__": _told(error, services.settings.home)})
 
     def leave() -> None:
         if not ending.done():
@@ -149,9 +152,10 @@ class _Stream:
     """
 
     def __init__(
-        self, events: AsyncIterator[Event], with_ids: bool, names: Collection[str]
+        self, events: AsyncIterator[Event], home: Path, with_ids: bool, names: Collection[str]
     ) -> None:
         self._events = events
+        self._home = home
         self._with_ids = with_ids
         self._names = names
         self._next = self._ask()
@@ -185,7 +189,7 @@ class _Stream:
                     yield frame(as_json(event.data), event.event, id)
                 self._next = self._ask()
         except Exception as error:
-            yield frame(as_json(_told(error)), "error")
+            yield frame(as_json(_told(error, self._home)), "error")
 
     def leave(self) -> None:
         """Leave the events. What that takes happens beside: the caller may be cancelled."""
@@ -212,8 +216,8 @@ def _kind(event: str) -> str:
     return event.partition("|")[0].partition("/")[0]
 
 
-def _told(error: Exception) -> dict[str, str]:
-    problem = problem_of(error)
+def _told(error: Exception, home: Path) -> dict[str, str]:
+    problem = told_of(error, home)
     if problem.status == 500:
         _LOG.exception("A run could not be told of.", exc_info=error)
     hint = f" {problem.hint}" if problem.hint else ""

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from groundling.server.graphs import Wishes
 from groundling.server.langgraph.bodies import Body, checked
 from groundling.server.person import Person
-from groundling.server.problems import Problem
 from groundling.server.services import Services
 
 WISHES = frozenset(field.name for field in fields(Wishes))
@@ -43,6 +42,7 @@ class _Given(Body):
     top_p: float | None = None
     seed: int | None = None
     max_tokens: int | None = None
+    adapter: Annotated[str, Field(min_length=1, max_length=400)] | None = None
     strict: bool | None = None
 
 
@@ -66,12 +66,16 @@ async def wishes_of(
         The wishes; `knowledge` is the folder that the shown name stands for.
 
     Raises:
-        Problem: 422, a value is impossible; 404, there is no such knowledge base.
+        Problem: 422, a value is none; 404, there is no such knowledge base.
+        SettingsError: a value is impossible.
+        AdapterError: there is no such adapter, or it is of another base.
     """
     both = {**configurable, **context}
     given = checked({name: both[name] for name in both if name in WISHES}, _Given)
     wishes = Wishes(**given.model_dump(exclude_none=True))
-    _check_model(services, wishes)
+    wishes.applied(services.settings.model)
+    if wishes.adapter is not None:
+        await services.work(services.graphs.adapters.answering, wishes.adapter)
     people = services.people
     if wishes.knowledge is not None:
         folder = await services.work(people.knowledge, person, wishes.knowledge)
@@ -79,16 +83,3 @@ async def wishes_of(
     if person.id != services.settings.memory.user:  # the configured one is that person's
         return replace(wishes, knowledge=await services.work(people.knowledge_default, person))
     return wishes
-
-
-def _check_model(services: Services, wishes: Wishes) -> None:
-    """Hold what is wished of the model against what its settings allow."""
-    if not wishes.model:
-        return
-    settings = services.settings.model
-    try:
-        type(settings).model_validate({**settings.model_dump(exclude_unset=True), **wishes.model})
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = str(first["loc"][0])
-        raise Problem(422, f"{name}: {first['msg']}.", param=name) from None

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from groundling.models.prompts import language_of
 from groundling.server.graphs import Wishes
+from groundling.server.mcp.documents import UNREAD, bases_of, from_each
 from groundling.server.mcp.tools import Arguments, Documented, Question, Search, Tool
 from groundling.server.openai.bodies import path
 from groundling.server.openai.footnotes import footnotes
@@ -129,16 +130,15 @@ def _result(
 
 
 def _search(held: Services, person: Person, wanted: Search) -> types.CallToolResult:
-    """Search the named knowledge base, or all that the person may read; blocks."""
-    shown = held.people.knowledge_shown(person)
-    bases = {base.name: base.folder for base in shown}
+    """Search the named knowledge base, or all that the person may read; blocks.
+
+    Raises:
+        KnowledgeError: none of them can be read.
+    """
+    bases = bases_of(held, person)
     if wanted.knowledge is not None:
         bases = {wanted.knowledge: held.people.knowledge(person, wanted.knowledge)}
-    found = [
-        (name, passage)
-        for name, folder in bases.items()
-        for passage in held.graphs.knowledge(folder).search(wanted.query, k=wanted.k)
-    ]
+    found, unread = from_each(held, bases, lambda base: base.search(wanted.query, k=wanted.k))
     found.sort(key=lambda one: -one[1].score)
     passages = [
         {
@@ -158,8 +158,9 @@ def _search(held: Services, person: Person, wanted: Search) -> types.CallToolRes
         f"[{number}] {one['source']}, characters {one['start']}–{one['end']} "
         f"({one['knowledge']})\n{str(one['text']).strip()}"
         for number, one in enumerate(passages, start=1)
-    ]
+    ] or ["Nothing was found."]
+    texts += [f"Not searched: {name}. {reason}" for name, reason in unread.items()]
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text="\n\n".join(texts) or "Nothing was found.")],
-        structured_content={"passages": passages},
+        content=[types.TextContent(type="text", text="\n\n".join(texts))],
+        structured_content={"passages": passages} | ({UNREAD: unread} if unread else {}),
     )

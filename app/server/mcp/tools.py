@@ -180,7 +180,8 @@ _PASSAGES: Json = {
             },
             "required": ["knowledge", "source", "start", "end", "text"],
         },
-    }
+    },
+    "unread": {"type": "object", "additionalProperties": _TEXT},
 }
 
 TOOLS: dict[str, Tool] = {

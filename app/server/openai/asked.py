@@ -14,6 +14,7 @@ from groundling.server.openai.bodies import Body, path, unsupported, wrong
 MOST_STOPS = 16
 MOST_TOOLS = 128
 MOST_ANSWERS = 16
+SEEDS = 2**32 - 1  # from 0 on; the last 32-bit number would ask llama.cpp for any
 _TOOL_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 _QUIET = ("none", "minimal")
 Json = dict[str, Any]

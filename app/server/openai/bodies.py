@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from groundling.server.langgraph.bodies import read_json
+from groundling.server.bodies import read_json
 from groundling.server.problems import Problem
 from groundling.server.sse import as_json
 

@@ -69,7 +69,7 @@ async def sources_of(
     if target.kind == "graph":
         run = graph_answers.run_request(person, target, asked, ids[0])
         return [graph_answers.answer(held, run, asked)]
-    return await held.work(model_answers.answers, held, person, asked, ids)
+    return await held.work(model_answers.answers, held, person, asked, ids, target.adapter)
 
 
 async def gather(sources: Sequence[Pieces]) -> list[Whole]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from groundling.server.openai.asked import (
     MOST_ANSWERS,
+    SEEDS,
     Asked,
     Effort,
     Extras,
@@ -26,7 +27,6 @@ from groundling.server.openai.bodies import Body, unsupported, wrong
 from groundling.server.openai.messages import conversation
 
 Json = dict[str, Any]
-_LARGEST_SEED = 2**32 - 1
 
 
 class StreamOptions(Body):
@@ -65,7 +65,7 @@ class ChatRequest(Body):
     top_p: Share | None = None
     top_k: int | None = Field(None, ge=0, le=1_000_000)
     min_p: Share | None = None
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
+    repeat_penalty: float | None = Field(None, ge=0.01, le=10)
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
@@ -128,7 +128,7 @@ class ChatRequest(Body):
             "min_p": self.min_p,
             "repeat_penalty": self.repeat_penalty,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "seed": None if self.seed is None else self.seed % _LARGEST_SEED,
+            "seed": None if self.seed is None else self.seed % SEEDS,
             "logprobs": self.logprobs or None,
             "top_logprobs": self.top_logprobs,
             "logit_bias": biases(self.logit_bias),

@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from groundling.models.embedder import CountsTokens
 from groundling.server.openai.bodies import Body, path, read, reply, unsupported, wrong
 from groundling.server.openai.names import embedder_id, unknown
 from groundling.server.openai.streams import unless_gone
@@ -105,13 +106,11 @@ async def _vectors(
 
 def count(embedder: Embedder, text: str) -> int:
     """Count the tokens that an embedder reads of a text; estimate them where it does not tell."""
-    most = int(embedder.fingerprint.get("max_tokens") or len(text))
-    tokenizer = getattr(embedder, "_tokens", None)
-    if tokenizer is not None:
-        return min(len(tokenizer.encode(text)), most)
+    if isinstance(embedder, CountsTokens):
+        return embedder.count_tokens(text)
     from groundling.models.remote.server import estimate
 
-    return min(estimate(text), most)
+    return min(estimate(text), int(embedder.fingerprint.get("max_tokens") or len(text)))
 
 
 def _written(vector: list[float], form: str) -> list[float] | str:

@@ -48,7 +48,12 @@ def run_request(person: Person, target: Target, asked: Asked, id: UUID) -> RunRe
         graph=target.graph,
         input=_input(target, asked.messages),
         run_id=id,
-        wishes=Wishes(knowledge=target.knowledge, strict=asked.extras.strict, **sampling),
+        wishes=Wishes(
+            knowledge=target.knowledge,
+            adapter=target.adapter,
+            strict=asked.extras.strict,
+            **sampling,
+        ),
         stream_mode=MODES,
         on_disconnect="cancel",
         origin="openai",

@@ -12,15 +12,15 @@ from uuid import UUID
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.runnables import RunnableConfig
 
-from groundling.errors import ContextOverflow, EngineBusy, GroundlingError, ModelError
-from groundling.server.openai.asked import Asked
+from groundling.errors import GroundlingError, ModelError
+from groundling.server.openai.asked import SEEDS, Asked
 from groundling.server.openai.bodies import wrong
 from groundling.server.openai.pieces import CallPiece, End, FinishReason, Piece, Pieces, Usage
 from groundling.server.person import Person
 from groundling.server.problems import Problem
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.runnables import Runnable
 
     from groundling.server.services import Services
@@ -34,7 +34,13 @@ _REASONS: Mapping[str, FinishReason] = {
 }
 
 
-def answers(held: Services, person: Person, asked: Asked, ids: Sequence[UUID]) -> list[Pieces]:
+def answers(
+    held: Services,
+    person: Person,
+    asked: Asked,
+    ids: Sequence[UUID],
+    adapter: str | None = None,
+) -> list[Pieces]:
     """Return the answers that are asked for; each waits for a place of its own.
 
     Compiles grammars: call it from a thread.
@@ -44,23 +50,27 @@ def answers(held: Services, person: Person, asked: Asked, ids: Sequence[UUID]) -
         person: who asks.
         asked: what.
         ids: of the runs, one for each answer.
+        adapter: as for a wish; None: as configured.
 
     Raises:
         Problem: 400; a schema or a setting is none that can be kept to.
+        AdapterError: there is no such adapter, or it is of another base.
     """
-    model = _bound(held, asked)
-    seeds = _seeds(held, asked)
+    from groundling.models.adapter_names import together
+
+    chat, adapters = held.graphs.chat(adapter)
+    model = _bound(held, chat, asked)
+    told = {"adapter": together(adapters)} if adapters else {}
     return [
-        _answer(held, person, model, asked.messages, id, seed)
-        for id, seed in zip(ids, seeds, strict=True)
+        _answer(held, person, model, asked.messages, id, seed, told)
+        for id, seed in zip(ids, seeds(asked), strict=True)
     ]
 
 
-def _bound(held: Services, asked: Asked) -> Runnable[LanguageModelInput, Any]:
+def _bound(held: Services, model: BaseChatModel, asked: Asked) -> Runnable[LanguageModelInput, Any]:
     """Bind to the model what all answers have in common."""
     from groundling.models.structured import grammar_of
 
-    model = held.graphs.model
     settings: dict[str, Any] = {**asked.sampling}
     most = settings.get("max_tokens")
     if most is not None:
@@ -94,14 +104,14 @@ def _unkept(param: str, error: Exception) -> Problem:
     return wrong(param, said.rstrip("."), hint=hint)
 
 
-def _seeds(held: Services, asked: Asked) -> list[int | None]:
+def seeds(asked: Asked) -> list[int | None]:
     """Return a seed for each answer: the one that is asked for, or a different one each time."""
     seed = asked.sampling.get("seed")
     if seed is None and asked.answers == 1 and not asked.sampling.get("temperature"):
         return [None]
     if seed is None:
         seed = random.getrandbits(31)
-    return [(seed + n) % 2**32 if n else seed for n in range(asked.answers)]
+    return [(seed + n) % SEEDS for n in range(asked.answers)]
 
 
 async def _answer(
@@ -111,12 +121,13 @@ async def _answer(
     messages: Sequence[BaseMessage],
     id: UUID,
     seed: int | None,
+    told: Mapping[str, str],
 ) -> AsyncGenerator[Piece]:
-    """Write one answer, once there is room for it."""
+    """Write one answer, once there is room for it; its trace tells what it is told here."""
     config: RunnableConfig = {
         "run_id": id,
         "run_name": NAME,
-        "metadata": {"person": person.id, "interface": "openai"},
+        "metadata": {"person": person.id, "interface": "openai", **told},
     }
     if seed is not None:
         model = model.bind(seed=seed)
@@ -134,24 +145,20 @@ async def _answer(
                         yield piece
             watch.end("success")
             yield reader.end(str(id))
-        except (EngineBusy, ContextOverflow):
+        except Exception as error:
             watch.end("error")
+            if (refused := _refused(error)) is not None:
+                raise refused from error
             raise
-        except ValueError as error:  # a setting that the model's sampler refuses
-            watch.end("error")
-            raise Problem(400, f"The model refuses this call: {error}.") from error
-        except ModelError as error:
-            watch.end("error")
-            raise _of_the_request(error) from error
         finally:
             watch.end("interrupted")
 
 
-def _of_the_request(error: ModelError) -> Exception:
+def _refused(error: Exception) -> Problem | None:
     """Tell errors that the request brought about from those of the model."""
     if type(error) is ModelError and ("template refuses" in str(error) or "logit" in str(error)):
         return Problem(400, str(error), hint=error.hint, code="invalid_value")
-    return error
+    return None
 
 
 class _Reader:

@@ -4,13 +4,16 @@ qwen2.5-coder-1.5b    the configured model itself, with tools and forms
 agent, rag, chat …    graphs that take a conversation
 rag:handbook          a graph that answers from this knowledge base
 minilm-l6             the embedder, for /v1/embeddings
+…@bot-2               any but the embedder, with this adapter of the model
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from groundling.errors import AdapterError, ModelError
 from groundling.server.openai.bodies import wrong
 from groundling.server.person import Person
 from groundling.server.problems import Problem, not_found
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 GRAPHS = ("agent", "rag", "chat", "toolbox", "ask")
 NAMED_WITH_KNOWLEDGE = ("agent", "rag")
 READING = ("agent", "rag", "toolbox")  # graphs that can answer from documents
+_WITH = "@"  # stands in no name of a graph, a knowledge base or an adapter
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class Target:
         kind: what answers.
         graph: which one.
         knowledge: the folder of the knowledge base that it answers from.
+        adapter: as for a wish; None: as configured.
     """
 
     id: str
     kind: Literal["model", "graph", "embedder"]
     graph: str = ""
     knowledge: str | None = None
+    adapter: str | None = None
 
 
 def model_id(held: Services) -> str:
@@ -68,8 +74,17 @@ def listed(held: Services, person: Person) -> list[dict[str, Any]]:
     bases = held.people.knowledge_shown(person)
     context = {"max_model_len": held.settings.model.context}
     made = int(held.settings.home.stat().st_mtime)
-    entries = [
-        (model_id(held), {"kind": "model"}, context),
+    bare = model_id(held)
+    entries: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        (bare, {"kind": "model", **_answering(held)}, context),
+        *(
+            (
+                f"{bare}{_WITH}{each.card.name}",
+                {"kind": "model", "adapter": each.card.name},
+                {**context, "parent": bare, "created": _moment(each.card.created, made)},
+            )
+            for each in held.graphs.adapters.all()
+        ),
         *((name, {"kind": "graph", "description": TEXTS[name]}, {}) for name in GRAPHS),
         *(
             (
@@ -95,6 +110,25 @@ def listed(held: Services, person: Person) -> list[dict[str, Any]]:
     ]
 
 
+def _answering(held: Services) -> dict[str, str]:
+    """Tell which adapter answers for who names none."""
+    from groundling.models.adapter_names import together
+
+    try:
+        adapters = held.graphs.adapters.answering()
+    except ModelError:  # who asks is told
+        return {}
+    return {"adapter": together(adapters)} if adapters else {}
+
+
+def _moment(created: str, otherwise: int) -> int:
+    """Return a card's time as OpenAI's interface has it."""
+    try:
+        return int(datetime.fromisoformat(created).timestamp())
+    except ValueError:
+        return otherwise
+
+
 def find(held: Services, person: Person, id: str, knowledge: str | None = None) -> Target:
     """Return what answers under an id; reads files.
 
@@ -105,9 +139,25 @@ def find(held: Services, person: Person, id: str, knowledge: str | None = None) 
         knowledge: the knowledge base that the request names beside it.
 
     Raises:
-        Problem: 404; there is no such model or knowledge base, or it is another person's.
-            400; two knowledge bases are named, or the model reads none.
+        Problem: 404; there is no such model, adapter or knowledge base, or it is another
+            person's. 400; two knowledge bases are named, or the model reads none.
     """
+    bare, at, adapter = id.rpartition(_WITH)
+    if not at or id in (model_id(held), embedder_id(held)):
+        return _find(held, person, id, knowledge)
+    target = _find(held, person, bare, knowledge)
+    if target.kind == "embedder" or not adapter:
+        raise unknown(id)
+    try:
+        held.graphs.adapters.answering(adapter)
+    except AdapterError as error:
+        raise Problem(
+            404, str(error), hint=error.hint, code="model_not_found", param="model"
+        ) from None
+    return replace(target, id=id, adapter=adapter)
+
+
+def _find(held: Services, person: Person, id: str, knowledge: str | None) -> Target:
     name, _, base = id.partition(":")
     if name in GRAPHS and (not base or name in NAMED_WITH_KNOWLEDGE):
         if base and knowledge and base != knowledge:

@@ -49,7 +49,9 @@ async def together(
         left = len(tasks)
         while left:
             try:
-                one = await asyncio.wait_for(came.get(), beat)
+                # Python 3.11's `wait_for` loses a cancellation that comes with a piece.
+                async with asyncio.timeout(beat):
+                    one = await came.get()
             except TimeoutError:
                 yield None
                 continue

@@ -23,7 +23,8 @@ class Body:
     """Passes a body on, and stops where it breaks a limit.
 
     What breaks it is a `Problem`, raised where the route reads. A route may swallow that, as
-    some libraries do; `problem` then tells the middleware, which answers in its place.
+    some libraries do; `problem` then tells the middleware, which answers in its place. The
+    same way a request is ended whose person may not be here any more.
 
     Args:
         receive: the server's.
@@ -43,10 +44,20 @@ class Body:
         self._got = 0
         self._began = 0.0
         self._done = not heads.has_body
+        self._over = asyncio.Event()
         if (heads.length or 0) > self._most:
             raise self._too_large()
         if not self._done:
             self._check_type(heads, path)
+
+    def let_go(self, problem: Problem) -> None:
+        """End the request as if its client had gone away.
+
+        Args:
+            problem: the answer, where none has begun.
+        """
+        self.problem = self.problem or problem
+        self._over.set()
 
     async def receive(self) -> Message:
         """Return the next part of the body, or that the client has gone.
@@ -55,7 +66,7 @@ class Body:
             Problem: 413, it is too long; 408, it comes too slowly.
         """
         if self._done:
-            return await self._receive()
+            return await self._next()
         if self.problem is not None:
             raise self.problem
         if not self._began:
@@ -77,6 +88,17 @@ class Body:
         if not self._done and took > GRACE and self._got < SLOWEST * took:
             raise self._refuse(f"The body comes more slowly than {SLOWEST:,} bytes a second.")
         return message
+
+    async def _next(self) -> Message:
+        """Return what comes after the body, once there is something."""
+        came = asyncio.ensure_future(self._receive())
+        over = asyncio.ensure_future(self._over.wait())
+        try:
+            await asyncio.wait({came, over}, return_when=asyncio.FIRST_COMPLETED)
+            return {"type": "http.disconnect"} if over.done() else came.result()
+        finally:
+            came.cancel()
+            over.cancel()
 
     def _refuse(self, reason: str) -> Problem:
         self.problem = Problem(408, reason, code="too_slow", headers=_CLOSE)

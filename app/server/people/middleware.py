@@ -12,6 +12,8 @@ import logging
 import math
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,7 +29,7 @@ from groundling.server.people.rights import SAFE, role_for
 from groundling.server.people.roles import forbidden
 from groundling.server.people.sessions import CSRF_HEADER
 from groundling.server.person import Person
-from groundling.server.problems import Problem, answer
+from groundling.server.problems import GONE, Problem, answer
 from groundling.server.run import is_loopback
 from groundling.settings import Settings
 
@@ -69,6 +71,17 @@ class Admittance:
         self._buckets = Buckets(each_minute, each_minute / _MINUTE) if each_minute else None
         self._notes = Buckets(_NOTES, 1 / _MINUTE)
         self._background: set[asyncio.Future[None]] = set()
+        self._open: dict[str, set[Body]] = {}
+
+    @property
+    def present(self) -> set[str]:
+        """Whose requests are being answered."""
+        return set(self._open)
+
+    def let_go(self, name: str, reason: str) -> None:
+        """End someone's requests and streams; what has not been answered is refused."""
+        for body in list(self._open.get(name, ())):
+            body.let_go(_Unauthorised(reason))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -87,7 +100,7 @@ class Admittance:
             await self._admit(scope, receive, out)
         finally:
             took = time.perf_counter() - began
-            status = out.status or 499  # the client went away
+            status = out.status or GONE
             self._metrics.request(interface_of(scope["path"]), scope["method"], status, took)
 
     async def _admit(self, scope: Scope, receive: Receive, out: _Answer) -> None:
@@ -109,7 +122,8 @@ class Admittance:
                 if role is not None and not person.role.covers(role):
                     raise forbidden(person, role)
             body = out.body = Body(receive, heads, path, self._settings)
-            await self._app(scope, body.receive, out.send)
+            with self._opened(person, body):
+                await self._app(scope, body.receive, out.send)
         except Problem as problem:
             if out.status is not None or (body is not None and problem is not body.problem):
                 raise
@@ -122,6 +136,23 @@ class Admittance:
         else:
             if body.problem is not None and out.status is None:
                 await answer(body.problem, path)(scope, receive, out.send_refusal)
+            elif body.problem is not None:
+                await out.finish()
+
+    @contextmanager
+    def _opened(self, person: Person | None, body: Body) -> Iterator[None]:
+        """Have a request among those of its person while it is answered."""
+        if person is None:
+            yield
+            return
+        mine = self._open.setdefault(person.id, set())
+        mine.add(body)
+        try:
+            yield
+        finally:
+            mine.discard(body)
+            if not mine and self._open.get(person.id) is mine:
+                del self._open[person.id]
 
     def _who(
         self, scope: Scope, heads: Heads, origin: str | None, *, has_users: bool, needed: bool
@@ -232,6 +263,7 @@ class _Answer:
 
     def __init__(self, send: Send, request: str) -> None:
         self.status: int | None = None
+        self.whole = False
         self.body: Body | None = None
         self.extra: list[tuple[bytes, bytes]] = [(b"x-request-id", request.encode())]
         self._send = send
@@ -255,7 +287,14 @@ class _Answer:
             if _PRIVATE[0] not in names:
                 headers.append(_PRIVATE)
             message = {**message, "headers": headers}
+        elif message["type"] == "http.response.body":
+            self.whole = not message.get("more_body", False)
         await self._send(message)
+
+    async def finish(self) -> None:
+        """End an answer that was broken off."""
+        if not self.whole:
+            await self.send_refusal({"type": "http.response.body", "body": b""})
 
 
 class _Unauthorised(Problem):

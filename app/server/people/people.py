@@ -69,6 +69,12 @@ class People:
         """Whether every request must say who sends it: there are users."""
         return self.users.some
 
+    def gone(self, name: str) -> str | None:
+        """Return why someone who was let in may not be here any more; None: they may."""
+        if name == self.local.id and not self.required:
+            return None
+        return self.users.gone(name)
+
     def audit(self, person: Person, action: str, what: str = "", **details: Any) -> None:
         """Write down that a person did something; use it from a worker.
 

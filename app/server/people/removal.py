@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -109,21 +108,12 @@ def _forget_responses(held: Services, name: str) -> None:
 
 
 def _forget_traces(held: Services, name: str) -> None:
+    from groundling.tracing.retention import remove
+
     owners = held.people.owners
     while ids := owners.owned("trace", name, _AT_ONCE):
-        _delete_traces(held, ids)
+        remove(held.traces, [UUID(id) for id in ids])
         owners.release("trace", *ids)
-
-
-def _delete_traces(held: Services, ids: Iterable[str]) -> None:
-    doomed = [UUID(id).bytes for id in ids]
-    with held.traces.writing() as db:
-        for trace in doomed:
-            db.execute(
-                "DELETE FROM terms WHERE rowid IN (SELECT seq FROM runs WHERE trace = ?)", (trace,)
-            )
-            db.execute("DELETE FROM runs WHERE trace = ?", (trace,))
-            db.execute("DELETE FROM feedback WHERE trace = ?", (trace,))
 
 
 def _forget_datasets(held: Services, name: str) -> None:

@@ -135,7 +135,9 @@ async def change_user(request: Request) -> Response:
         held.people.audit(person, "user.change", name, **changed, **_request(request))
         return user.as_json()
 
-    return JSONResponse(await held.work(work))
+    answer = await held.work(work)
+    _let_go(request, name)
+    return JSONResponse(answer)
 
 
 async def remove_user(request: Request) -> Response:
@@ -153,6 +155,7 @@ async def remove_user(request: Request) -> Response:
         await _known(request, name)
         await held.work(people.users.remove, name, last=False)
         await held.work(people.audit, person, "user.remove", name, **_request(request))
+        _let_go(request, name)
     if wanted == "true":
         await purge(request.app, name)
         await held.work(people.audit, person, "user.purge", name, **_request(request))
@@ -242,6 +245,12 @@ async def _known(request: Request, name: str) -> None:
         await held.work(held.people.users.get, name)
     except SettingsError:
         raise not_found(f"user {name}") from None
+
+
+def _let_go(request: Request, name: str) -> None:
+    """Stop what someone has going on who may not be here any more."""
+    if (server := getattr(request.app.state, "server", None)) is not None:
+        server.let_go(name)
 
 
 def _shown(person: Person) -> dict[str, str]:

@@ -157,6 +157,14 @@ class Users:
                     hint=f"On the machine itself: groundling user remove {name} --yes",
                 )
 
+    def gone(self, name: str) -> str | None:
+        """Return why someone who was let in may not be here any more; None: they may."""
+        row = self._file.row("SELECT removed, disabled FROM users WHERE name = ?", name)
+        if row is None or row == (None, None):
+            return None
+        why = "was removed." if row[0] is not None else "is disabled; an admin can enable them."
+        return f"The user {name} {why}"
+
     def was_removed(self, name: str) -> bool:
         """Tell whether there was a user of a name, of whom something may be left."""
         return (

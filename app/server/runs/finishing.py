@@ -78,7 +78,7 @@ class Finisher:
         failure: dict[str, Any] | None = None
         if error is not None:
             note_failure(error, run.run_id)
-            failure = failure_of(error)
+            failure = failure_of(error, self._services.settings.home)
         elif cancelled and active.reason == "ending":
             failure = dict(ENDING)
         status: Status = (
@@ -105,7 +105,7 @@ class Finisher:
 
         Its rows stay as they are: the next start of the server finds the run unfinished.
         """
-        failure = failure_of(error)
+        failure = failure_of(error, self._services.settings.home)
         active.run.status = "error"
         active.result = {"__error__": failure}
         active.log.add("error", failure)

@@ -86,7 +86,7 @@ async def recover(runs: Runs, services: Services, book: Book) -> None:
                 await _begin(runs, services, book, run, read(request), attempts)
             except Exception as error:  # its graph, or its documents, are gone
                 note_failure(error, run.run_id)
-                failure = failure_of(error)
+                failure = failure_of(error, services.settings.home)
                 await _mark(book, run, failure)
                 threads[run.thread_id] = failure
     if left:

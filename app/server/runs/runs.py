@@ -370,6 +370,17 @@ class Runs:
         """List a person's runs that wait or run, those without a thread among them."""
         return [active.run for active in self._active.values() if active.run.owner == person.id]
 
+    @property
+    def present(self) -> set[str]:
+        """Whose runs wait or run."""
+        return {active.run.owner for active in self._active.values()}
+
+    def stop(self, owner: str) -> None:
+        """Stop all runs of someone who may not be here any more; what they have done stays."""
+        for active in list(self._active.values()):
+            if active.run.owner == owner and active.reason is None:
+                active.cancel("interrupt")
+
     async def ids(self, owner: str) -> builtins.list[UUID]:
         """List all runs of someone, those without a thread among them, which `list` never shows."""
         return [UUID(id) for id in await self._book.do(partial(run_rows.ids, owner=owner))]

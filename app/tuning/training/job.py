@@ -30,7 +30,8 @@ class Event(TypedDict, total=False):
         tokens: learnt from since the beginning.
         seconds: since it began.
         memory: largest size of the process so far, in bytes.
-        reason: why it ended early, or failed.
+        best: the update whose weights were kept.
+        reason: why it failed.
     """
 
     event: Kind
@@ -45,6 +46,8 @@ class Event(TypedDict, total=False):
     reason: str
     hint: str
     trained: int
+    best: int
+    threads: int
     processes: int
     sharding: str
 

@@ -16,7 +16,7 @@ def adapted(model: Any, recipe: Recipe, start: Path | None) -> Any:
     """Put an adapter on a model, a fresh one or one to go on from.
 
     Raises:
-        TuningError: the model has none of the matrices that the recipe adapts; the adapter
+        TuningError: the model has not all of the matrices that the recipe adapts; the adapter
             to go on from is of another base.
     """
     from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -30,6 +30,7 @@ def adapted(model: Any, recipe: Recipe, start: Path | None) -> Any:
             return PeftModel.from_pretrained(model, start, is_trainable=True)
         except (ValueError, RuntimeError) as error:
             raise TuningError(f"The adapter to go on from does not fit: {error}") from error
+    _check_targets(model, recipe)
     ranks, alphas = _patterns(model, recipe)
     config = LoraConfig(
         r=recipe.rank,
@@ -40,13 +41,26 @@ def adapted(model: Any, recipe: Recipe, start: Path | None) -> Any:
         alpha_pattern=alphas,
         task_type="CAUSAL_LM",
     )
-    try:
-        return get_peft_model(model, config)
-    except ValueError as error:
+    return get_peft_model(model, config)
+
+
+def _check_targets(model: Any, recipe: Recipe) -> None:
+    """Refuse to adapt a part of what was asked for: PEFT passes over names that are not there."""
+    import torch
+
+    inside = [
+        name for name, module in model.named_modules()
+        if _LAYER.search(name) and isinstance(module, torch.nn.Linear)
+    ]  # fmt: skip
+    missing = [
+        each for each in recipe.targets if not any(name.endswith(f".{each}") for name in inside)
+    ]
+    if missing:
+        there = sorted({name.rpartition(".")[2] for name in inside})
         raise TuningError(
-            f"The adapter cannot be put on this model: {error}",
-            hint="targets in the recipe names the matrices.",
-        ) from error
+            f"The adapter cannot be put on this model: its layers have no {', '.join(missing)}.",
+            hint=f"targets in the recipe names the matrices; there are {', '.join(there)}.",
+        )
 
 
 def _patterns(model: Any, recipe: Recipe) -> tuple[dict[str, int], dict[str, float]]:

@@ -20,6 +20,9 @@ from groundling.errors import TuningError
 from groundling.settings import environment
 from groundling.tuning.recipe import Recipe
 
+# Of two processes each has half of the numbers, and what does not divide.
+_WHOLE = 0.75
+
 
 def processes() -> int:
     """Return how many train together."""
@@ -48,7 +51,8 @@ def check_processes(recipe: Recipe) -> None:
 def fsdp_arguments(recipe: Recipe) -> dict[str, Any]:
     """Return what transformers' trainer is told of sharding."""
     found: dict[str, Any] = {"fsdp": True}
-    config: dict[str, Any] = {"version": 2}
+    # Whole states: a checkpoint, and the adapter, are files as of one process.
+    config: dict[str, Any] = {"version": 2, "state_dict_type": "FULL_STATE_DICT"}
     if recipe.checkpointing:
         # Activations that are computed again have to gather their layer once more: FSDP's own.
         found["gradient_checkpointing"] = False
@@ -87,7 +91,7 @@ class CheckSharding(TrainerCallback):
             TuningError: each process has the whole model where it is to have a piece, or
                 nobody averages what they learn.
         """
-        pieces = any(isinstance(each, DTensor) for each in known["model"].parameters())
+        pieces = _share(known["model"]) < _WHOLE
         kind = PartialState().distributed_type.value
         if pieces != (self._wanted == "fsdp") or (self._wanted != "none") != (kind != "NO"):
             raise TuningError(
@@ -95,3 +99,12 @@ class CheckSharding(TrainerCallback):
                 f"with {'pieces' if pieces else 'all'} of the model in each.",
                 hint="docs/several-gpus.md lists where which sharding runs.",
             )
+
+
+def _share(model: Any) -> float:
+    """Return how much of the model's numbers this process holds."""
+    own = whole = 0
+    for each in model.parameters():
+        whole += each.numel()
+        own += each.to_local().numel() if isinstance(each, DTensor) else each.numel()
+    return own / whole

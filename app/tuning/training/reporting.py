@@ -13,10 +13,12 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from groundling.errors import TuningError
 from groundling.settings import environment
 from groundling.tuning.training.job import Event
 
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+_PROGRESS = 1e-4  # nats that a look has to gain on the best one
 _KILO = 1 if sys.platform == "darwin" else 1024
 
 
@@ -31,12 +33,13 @@ class Report(TrainerCallback):
     """Tells updates and looks, and ends the training when it does not help any more.
 
     Args:
-        patience: looks without progress; 0: never.
+        patience: looks without progress; 0: never. Each look that is the best so far is
+            followed by a checkpoint, so that there is something to go back to.
     """
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
-        self._best = math.inf
+        self._best = self._least = math.inf
         self._worse = 0
         self._began = time.monotonic()
         self.tokens = 0
@@ -52,8 +55,21 @@ class Report(TrainerCallback):
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
-        """Tell an update, or a look at held-out examples."""
+        """Tell an update, or a look at held-out examples.
+
+        Raises:
+            TuningError: a loss or a gradient is no number: no later update mends that, and no
+                checkpoint may follow.
+        """
         logs = logs or {}
+        for name in ("loss", "grad_norm", "eval_loss"):
+            if not math.isfinite(float(logs.get(name, 0.0))):
+                raise TuningError(
+                    f"The training went astray: at update {state.global_step} {name} is "
+                    f"{logs[name]}. The last whole checkpoint is from before that.",
+                    hint=f"A smaller learning_rate ({args.learning_rate:g} now), or dtype = "
+                    "“float32”; with another recipe the training begins anew.",
+                )
         common: Event = {
             "step": state.global_step,
             "steps": state.max_steps,
@@ -77,7 +93,10 @@ class Report(TrainerCallback):
         tell({"event": "saved", "step": state.global_step, "steps": state.max_steps})
 
     def _judge(self, loss: float, control: Any) -> None:
-        if loss < self._best - 1e-4:
+        if loss < self._least:
+            self._least = loss
+            control.should_save = control.should_save or self._patience > 0
+        if loss < self._best - _PROGRESS:
             self._best, self._worse = loss, 0
             return
         self._worse += 1

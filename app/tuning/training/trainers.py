@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,57 @@ _OPTIMISERS = {
     "adalomo": "adalomo",
 }
 _LOW_RANK = ("galore", "apollo")  # they want to know which matrices
+# Packages that the extra tune leaves out: each serves one choice of a recipe.
+_PACKAGES = {
+    "qlora": "bitsandbytes", "adamw-8bit": "bitsandbytes", "galore": "galore-torch",
+    "apollo": "apollo-torch", "lomo": "lomo-optim", "adalomo": "lomo-optim",
+}  # fmt: skip
+
+
+def check_choices(recipe: Recipe) -> None:
+    """Refuse what cannot run on this machine, before anything large is read.
+
+    Raises:
+        TuningError: a package is not installed, or there is no CUDA where it is needed.
+    """
+    import torch
+
+    for choice in (recipe.optimiser, recipe.weights):
+        package = _PACKAGES.get(choice)
+        if package is not None and find_spec(package.replace("-", "_")) is None:
+            raise TuningError(
+                f"The recipe's “{choice}” needs {package}, which is not installed.",
+                hint=f"pip install {package}",
+            )
+    if recipe.optimiser in CUDA_ONLY and not torch.cuda.is_available():
+        raise TuningError(
+            f"The optimiser {recipe.optimiser} runs on CUDA alone, and there is none.",
+            hint="optimiser = “lomo” or “adafactor” do a like thing on any machine.",
+        )
 
 
 def trainer_for(model: Any, job: Job, train: Sequence[Tokens], heldout: Sequence[Tokens]) -> Any:
     """Return the trainer.
 
     Raises:
-        TuningError: the optimiser cannot be used here.
+        TuningError: the examples are none that the method can learn from.
     """
     recipe = job.recipe
     common = _arguments(recipe, Path(job.folder), bool(heldout), len(train))
+    trainer = _trainer(model, job, train, heldout, common)
+    # Set here, because the arguments' own check allows it only where every look is saved.
+    trainer.args.load_best_model_at_end = trainer.args.metric_for_best_model is not None
+    return trainer
+
+
+def _trainer(
+    model: Any,
+    job: Job,
+    train: Sequence[Tokens],
+    heldout: Sequence[Tokens],
+    common: dict[str, Any],
+) -> Any:
+    recipe = job.recipe
     callbacks = [CheckSharding(recipe), Report(recipe.patience if heldout else 0)]
     if recipe.method == "sft":
         from groundling.tuning.training.supervised import Supervised
@@ -69,19 +111,10 @@ def _arguments(recipe: Recipe, folder: Path, looks: bool, examples: int) -> dict
     import torch
 
     cuda = torch.cuda.is_available()
-    if recipe.optimiser in CUDA_ONLY and not cuda:
-        raise TuningError(
-            f"The optimiser {recipe.optimiser} runs on CUDA alone, and there is none.",
-            hint="optimiser = “lomo” or “adafactor” do a like thing on any machine.",
-        )
-    if recipe.optimiser == "badam":
-        raise TuningError(
-            "BAdam comes without a licence and is not offered.",
-            hint="optimiser = “lomo” or “galore” train all weights with little memory, too.",
-        )
     # As the trainer counts: the last batches of an epoch are an update, too.
     batches = math.ceil(examples / (recipe.batch * processes()))
     steps = recipe.steps or math.ceil(recipe.epochs * math.ceil(batches / recipe.accumulate))
+    goes_back = looks and recipe.patience > 0
     found: dict[str, Any] = {
         "output_dir": str(folder / "checkpoints"),
         "per_device_train_batch_size": recipe.batch,
@@ -98,13 +131,16 @@ def _arguments(recipe: Recipe, folder: Path, looks: bool, examples: int) -> dict
         "bf16": recipe.dtype == "bfloat16" and cuda,
         "gradient_checkpointing": recipe.checkpointing,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is no number is told, not averaged away
         "disable_tqdm": True,
         "report_to": "none",
         "eval_strategy": "steps" if looks else "no",
         "eval_steps": recipe.evaluate,
         "save_strategy": "steps",
         "save_steps": recipe.save,
-        "save_total_limit": 2,
+        # The last two, and the best look's, which `Report` has written.
+        "save_total_limit": 3 if goes_back else 2,
+        "metric_for_best_model": "eval_loss" if goes_back else None,
         "include_num_input_tokens_seen": "non_padding",
         "use_cpu": not cuda and not torch.backends.mps.is_available(),
         "dataloader_pin_memory": cuda,

@@ -8,10 +8,12 @@ is taken off: the weights are ordinary floats.
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
 from groundling.errors import TuningError
+from groundling.settings import environment
 from groundling.tuning.recipe import Recipe
 
 _READABLE = "llama, qwen2, qwen3, mistral, phi3, gemma2, gemma3 and what else transformers reads"
@@ -38,7 +40,7 @@ def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
         model, told = AutoModelForCausalLM.from_pretrained(
             **where, dtype=dtype, local_files_only=True, output_loading_info=True
         )
-    except (ValueError, LookupError, OSError, NotImplementedError) as error:
+    except (ValueError, LookupError, OSError, NotImplementedError, struct.error) as error:
         raise TuningError(
             f"The weights of {base.name} cannot be trained: {error}",
             hint=f"Bases that can be: {_READABLE}.",
@@ -52,7 +54,14 @@ def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
         )
     _forget_quantisation(model)
     if recipe.weights == "qlora":
-        model = _in_four_bits(model, dtype, scratch)
+        # Of several processes each has its own: none may take away what another reads.
+        floats = scratch / f"floats-{environment().get('RANK', '0')}"
+        try:
+            model.save_pretrained(floats)
+            del model  # before it is read again
+            model = _in_four_bits(floats, dtype)
+        finally:
+            shutil.rmtree(floats, ignore_errors=True)
     model.config.use_cache = False
     return model
 
@@ -68,29 +77,16 @@ def _forget_quantisation(model: Any) -> None:
         del model.config.quantization_config
 
 
-def _in_four_bits(model: Any, dtype: Any, scratch: Path) -> Any:
+def _in_four_bits(folder: Path, dtype: Any) -> Any:
     """Read the weights again as NF4 (Dettmers et al. 2023, arXiv:2305.14314)."""
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError as error:
-        raise TuningError(
-            "Weights of 4 bits need bitsandbytes, which is not installed.",
-            hint="pip install bitsandbytes, or weights = “lora” in the recipe",
-        ) from error
-    folder = scratch / "floats"
-    try:
-        model.save_pretrained(folder)
-        del model
-        quantised = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
-        )
-        return AutoModelForCausalLM.from_pretrained(
-            folder, quantization_config=quantised, dtype=dtype, local_files_only=True
-        )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return AutoModelForCausalLM.from_pretrained(
+        folder, quantization_config=quantised, dtype=dtype, local_files_only=True
+    )

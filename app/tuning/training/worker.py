@@ -16,10 +16,12 @@ import shutil
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from groundling.errors import GroundlingError
+from groundling.models.cpu import default_threads
 from groundling.settings import environment
 from groundling.tuning.recipe import Recipe
 from groundling.tuning.training.job import HELDOUT, RESULT, TRAIN, Job, read_tokens
@@ -28,6 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _WRITER = re.compile(
     rf"os error ({'|'.join(map(str, _FULL))})\b|PytorchStreamWriter failed|inline_container"
 )
+_LOST = re.compile(r"Connection (closed|reset) by peer|remote process exited", re.I)
 _NO_MEMORY = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.I)
 
 
@@ -46,16 +49,34 @@ def main() -> int:
     except GroundlingError as error:
         tell({"event": "failed", "reason": str(error), "hint": error.hint or ""})
     except Exception as error:
-        tell({"event": "failed", **_explained(error)})  # type: ignore[typeddict-item]
+        # Where another process is gone, its reason counts, or what torchrun says of its end.
+        if not _LOST.search(str(error)):
+            tell({"event": "failed", **_explained(error)})  # type: ignore[typeddict-item]
         traceback.print_exc()  # into the run's errors.log
     return 1
 
 
+def _step_back(niceness: int = 10) -> None:
+    """Let whoever answers go first, in another terminal, too.
+
+    Where Linux weighs sessions before it weighs what runs in them (sched(7), the autogroup
+    feature), a niceness counts within its own session alone: the training gets one of its own,
+    which is told as well.
+    """
+    if not hasattr(os, "nice"):
+        return
+    os.nice(niceness)
+    with suppress(OSError):  # it leads one already, as torchrun's processes do
+        os.setsid()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii")
+
+
 def _prepare_process(recipe: Recipe) -> None:
     """Leave the machine to whoever answers, and the network alone."""
-    if hasattr(os, "nice"):
-        os.nice(10)
-    threads = recipe.threads or max(1, (os.cpu_count() or 2) - 1)
+    _step_back()
+    threads = recipe.threads or max(1, default_threads() - 1)
     variables = environment()
     variables.setdefault("OMP_NUM_THREADS", str(threads))
     variables.setdefault("OMP_WAIT_POLICY", "passive")
@@ -77,16 +98,20 @@ def train(job: Job) -> dict[str, Any]:
     from transformers import set_seed
 
     from groundling.tuning.training.processes import check_processes
+    from groundling.tuning.training.trainers import check_choices, trainer_for
+    from groundling.tuning.training.weights import load
 
     recipe, folder = job.recipe, Path(job.folder)
     check_processes(recipe)
+    check_choices(recipe)
+    if torch.cuda.is_available():
+        # Before anything is read: weights of 4 bits are made where they are to stay.
+        own = int(environment().get("LOCAL_RANK", "0"))
+        torch.cuda.set_device(own % torch.cuda.device_count())
     set_seed(recipe.seed)
     train, heldout = list(read_tokens(folder / TRAIN)), list(read_tokens(folder / HELDOUT))
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    from groundling.tuning.training.trainers import trainer_for
-    from groundling.tuning.training.weights import load
-
     model = load(Path(job.base), recipe, folder)
     if recipe.weights != "full":
         from groundling.tuning.training.lora import adapted
@@ -102,10 +127,20 @@ def train(job: Job) -> dict[str, Any]:
         "step": state.global_step,
         "steps": state.max_steps,
         "trained": trained,
+        "best": _kept(trainer),
+        "threads": torch.get_num_threads(),
         "tokens": int(state.num_input_tokens_seen or 0),
         "processes": trainer.accelerator.num_processes,
         "sharding": str(trainer.accelerator.distributed_type.value),
     }
+
+
+def _kept(trainer: Any) -> int:
+    """Return the update whose weights the trainer has at its end."""
+    state = trainer.state
+    if trainer.args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        return int(state.best_global_step)
+    return int(state.global_step)
 
 
 def _store(trainer: Any, folder: Path) -> None:
@@ -145,8 +180,7 @@ def _explained(error: Exception) -> dict[str, str]:
     if isinstance(error, ImportError):
         return {
             "reason": f"A package is not installed: {' '.join(text.split())}",
-            "hint": 'pip install "groundling[tune]"; docs/tuning.md lists what some optimisers '
-            "want beside it.",
+            "hint": 'pip install "groundling[tune]"',
         }
     if _disk_is_full(error):
         return {

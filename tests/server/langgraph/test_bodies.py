@@ -10,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from groundling.server.bodies import DEEPEST, read_json
 from groundling.server.langgraph.answers import chosen, extracted, page
 from groundling.server.langgraph.bodies import (
-    DEEPEST,
     METADATA_BYTES,
     checked,
     new_thread_id,
     plain_id,
-    read_json,
 )
 from groundling.server.langgraph.requests import RunBody
 from groundling.server.langgraph.store import Put

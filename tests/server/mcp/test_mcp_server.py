@@ -166,6 +166,35 @@ async def test_what_is_damaged_is_told_without_its_place(server: Server, empty_h
         assert str(empty_home) not in said
 
 
+async def test_a_damaged_base_keeps_nobody_from_the_others(server: Server, empty_home: Path):
+    with Knowledge.open(empty_home / "knowledge" / "handbook", None) as base:
+        leave = empty_home / "leave.md"
+        leave.write_text(LEAVE, encoding="utf-8")
+        base.add([leave])
+    damaged = empty_home / "knowledge" / "old" / "knowledge.sqlite"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"no database" * 1000)
+    (empty_home / "knowledge" / "empty").mkdir()
+    async with Client(f"{server.url}/mcp") as client:
+        found = await client.call_tool("search", {"query": "leave"})
+        nothing = await client.call_tool("search", {"query": "zeppelin"})
+        named = await client.call_tool("search", {"query": "leave", "knowledge": "old"})
+        listed = await client.list_resources()
+    assert not found.is_error
+    text = found.content[0].text  # type: ignore[union-attr]
+    assert text.startswith("[1] leave.md")
+    assert "Not searched: old. knowledge/old/knowledge.sqlite is damaged" in text
+    [passage] = found.structured_content["passages"]
+    assert passage["knowledge"] == "handbook"
+    assert list(found.structured_content["unread"]) == ["old"]
+    assert nothing.content[0].text.startswith("Nothing was found.\n\nNot searched: old.")  # type: ignore[union-attr]
+    assert named.is_error
+    assert [resource.name for resource in listed.resources] == ["leave.md"]
+    assert listed.meta is not None
+    assert "is damaged" in listed.meta["groundling/unread"]["old"]
+    assert list((empty_home / "knowledge" / "empty").iterdir()) == []
+
+
 async def test_claims_texts_and_tasks_have_tools_of_their_own(
     server: Server, scripted: ScriptedChat
 ):

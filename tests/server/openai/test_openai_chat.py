@@ -265,6 +265,16 @@ def test_an_error_of_the_model_reaches_a_stream_that_has_begun(
     assert place not in str(error.value)
 
 
+def test_a_value_error_of_the_model_is_a_failure_of_the_server(
+    client: OpenAI, scripted: ScriptedChat, caplog: pytest.LogCaptureFixture
+):
+    scripted.enqueue(ValueError("a mistake of ours"))
+    with pytest.raises(openai.InternalServerError) as refused:
+        client.chat.completions.create(model=MODEL, messages=HI)
+    assert "mistake" not in refused.value.message
+    assert "a mistake of ours" in caplog.text
+
+
 def test_system_and_developer_messages_reach_the_model(client: OpenAI, scripted: ScriptedChat):
     scripted.enqueue("Yes.")
     messages: Any = [{"role": "developer", "content": "Be brief."}, *HI]

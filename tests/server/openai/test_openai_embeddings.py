@@ -35,6 +35,15 @@ def test_vectors_are_the_embedder_s_own(server: Server, client: OpenAI):
     assert reply.usage.prompt_tokens == reply.usage.total_tokens > 8
 
 
+def test_tokens_are_counted_as_far_as_they_are_read(client: OpenAI):
+    few, many = (
+        client.embeddings.create(model=MODEL, input=text).usage.prompt_tokens
+        for text in ("Grass is green.", "grass " * 1000)
+    )
+    assert few == 6  # with those that begin and end it
+    assert many == 256
+
+
 def test_both_encodings_hold_the_same_numbers(server: Server):
     body = {"model": MODEL, "input": "Grass is green."}
     plain, packed = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage
 
+from groundling.models.sampled import SAMPLING_FIELDS, Sampled
+from groundling.server.openai.asked import MOST_ANSWERS
 from groundling.server.openai.chat_request import ChatRequest
 from groundling.server.openai.embeddings import EmbeddingRequest
+from groundling.server.openai.model_answers import seeds
 from groundling.server.openai.response_request import ResponseRequest
 from tests.scripted import ScriptedChat
 from tests.server.openai.conftest import serving
@@ -87,6 +91,47 @@ def test_any_fields_are_answered_or_refused(url: str, path: str, fields: dict[st
         assert error["message"]
         assert "Traceback" not in answer.text
     assert "/home/" not in answer.text
+
+
+@given(
+    temperature=st.floats(0, 2),
+    share=st.floats(0, 1),
+    top_k=st.integers(0, 1_000_000),
+    repeat_penalty=st.floats(0.01, 10),
+    seed=st.integers(-(2**63), 2**63 - 1),
+    bias=st.dictionaries(st.integers(0, 999_999_999).map(str), st.floats(-100, 100), max_size=3),
+    penalty=st.floats(-2, 2),
+)
+def test_the_sampler_takes_whatever_a_request_may_say(
+    temperature: float,
+    share: float,
+    top_k: int,
+    repeat_penalty: float,
+    seed: int,
+    bias: dict[str, float],
+    penalty: float,
+):
+    request = ChatRequest.model_validate(
+        {
+            **VALID["/v1/chat/completions"],
+            "temperature": temperature,
+            "top_p": share,
+            "min_p": share,
+            "top_k": top_k,
+            "repeat_penalty": repeat_penalty,
+            "seed": seed,
+            "logit_bias": bias,
+            "frequency_penalty": penalty,
+            "presence_penalty": penalty,
+        }
+    )
+    sampling = request.asked().sampling
+    assert set(sampling) <= set(SAMPLING_FIELDS)
+    Sampled().sampling(sampling)
+    asked = replace(request.asked(), answers=MOST_ANSWERS)
+    for each in seeds(asked):
+        Sampled().sampling({"seed": each})
+    assert len(set(seeds(asked))) == MOST_ANSWERS
 
 
 @given(id=st.text(st.characters(codec="utf-8", exclude_characters="?#"), min_size=1, max_size=30))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from groundling.errors import ModelNotFound
 from groundling.knowledge.base import Knowledge
 from groundling.server.person import Role
 from tests.server.page.conftest import Snap
@@ -319,6 +320,15 @@ def test_threads_are_found_renamed_exported_and_deleted(
     expect(page.get_by_role("link", name="Sky, renamed")).to_have_count(0)
     expect(page).to_have_url(re.compile("#/chat$"))
     assert len(site.api("GET", "/api/threads")["threads"]) == 1
+
+
+def test_a_failure_is_told_with_what_to_do_next(page: Page, model: PacedChat) -> None:
+    model.enqueue(ModelNotFound("The model is gone.", hint="groundling model pull"))
+    choose(page, "ask")
+    ask(page, "Is anybody there?")
+    alert = turn(page).get_by_role("alert")
+    expect(alert).to_contain_text("The model is gone.")
+    expect(alert).to_contain_text("groundling model pull")
 
 
 def test_a_failure_is_told_and_can_be_tried_again(page: Page, model: PacedChat, snap: Snap) -> None:

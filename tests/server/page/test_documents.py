@@ -80,7 +80,7 @@ def test_a_name_that_is_impossible_is_said_to_be_so(page: Page, site: Site, watc
     page.get_by_role("button", name="New knowledge base").click()
     page.get_by_role("textbox", name="Name").fill("../secrets")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("Up to 64 letters")
     assert site.api("GET", "/api/knowledge")["knowledge"] == []
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="New knowledge base")).to_be_focused()

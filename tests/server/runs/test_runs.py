@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from groundling.errors import KnowledgeError
 from groundling.server.problems import Problem
 from groundling.server.runs.request import RunRequest
 from groundling.server.services import Services
@@ -66,6 +67,27 @@ async def test_a_failure_is_told_and_kept(services: Services):
     assert (thread["status"], thread["error"]) == ("error", last.data)
     assert (await ended(services, counting(ANN, "b", fail="")))["trail"][-1] == "b 2"
     assert (await services.runs.threads.get("t", ANN))["error"] is None
+
+
+async def test_a_failure_does_not_tell_where_the_home_folder_lies(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    home = services.settings.home
+
+    async def damaged(_: slow.State) -> slow.State:
+        raise KnowledgeError(f"{home}/knowledge/x is damaged.", hint=f"Look into {home}.")
+
+    monkeypatch.setattr(slow, "second", damaged)
+    request = counting(ANN)
+    run = await services.runs.start(request)
+    failure = {
+        "error": "KnowledgeError",
+        "message": "knowledge/x is damaged.",
+        "hint": "Look into the home folder.",
+    }
+    assert (await told(services, run, ANN))[-1].data == failure
+    assert await services.runs.wait(request.run_id, ANN) == {"__error__": failure}
+    assert (await services.runs.threads.get("t", ANN))["error"] == failure
 
 
 async def test_runs_of_a_thread_follow_one_another(services: Services):

@@ -186,7 +186,7 @@ export class Chat {
     if (name === "metadata") this.#live({ run: data.run_id });
     else if (name === "messages") this.#token(data[0]);
     else if (name === "updates") this.#update(data);
-    else if (name === "error") this.#live({ failed: { message: data.message || data.error, kind: data.error } });
+    else if (name === "error") this.#live({ failed: { message: data.message || data.error, hint: data.hint ?? "", kind: data.error } });
   }
 
   #token(message) {

@@ -5,7 +5,6 @@ const MODES = ["messages-tuple", "updates", "custom"];
 const STATES = 80; // of a thread that are read for its turns and branches
 const at = (thread, rest = "") => `/threads/${encodeURIComponent(thread)}${rest}`;
 
-
 // A thread with an empty state to begin from: without it, the first question could not be asked
 // in another way later and stay in its thread. It is written as if by the smallest graph, which
 // needs no documents; the first run tells which graph the thread is of.

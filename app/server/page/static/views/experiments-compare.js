@@ -72,7 +72,7 @@ export function Comparison({ a, b, t }) {
   const [error, setError] = useState(null);
   useEffect(() => { api.get(`/api/experiments/compare?${new URLSearchParams({ a, b })}`).then(setFound, setError); }, []);
   const back = html`<a class="back" href="#/experiments">${t("back")}</a>`;
-  if (error) return html`<div class="view ex">${back}<p class="notice bad" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div class="view ex">${back}<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p></div>`;
   if (!found) return html`<div class="view ex">${back}<${Spinner} /></div>`;
   const rows = (scores, relative) => scores.map((score) => {
     const scale = relative ? score.mean_a || 1 : 1;

@@ -24,7 +24,7 @@ function List({ t }) {
   };
   return html`<div class="view ex">
     <header class="view-head"><h1>${t("title")}</h1><p>${t("about")}</p></header>
-    ${error ? html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`
+    ${error ? html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`
       : !found ? html`<${Spinner} />`
       : !found.length ? html`<${Empty} title=${t("none")}>${t("noneHint")} <code>groundling eval run</code><//>`
       : html`<div class="ex-tools"><${Button} kind="primary" disabled=${chosen.length !== 2} onClick=${compare}>${t("compare")}<//>
@@ -64,7 +64,7 @@ function Results({ id, words, t }) {
   useEffect(() => { load(0); }, []);
   const keys = [...new Set(state.rows.flatMap((row) => Object.keys(row.scores)))];
   return html`<section aria-labelledby="ex-results"><h2 id="ex-results">${t("results")}</h2>
-    ${state.error && html`<p class="notice bad" role="alert">${state.error.message}</p>`}
+    ${state.error && html`<p class="notice bad" role="alert">${state.error.message} ${state.error.hint ?? ""}</p>`}
     ${state.rows.length > 0 && html`<ul class="ex-results">${state.rows.map((row, n) => html`<li key=${n}>
       <p class="ex-asked">${row.trace ? html`<a href=${`#/traces/${row.trace}`}>${plain(row.asked)}</a>` : plain(row.asked)}
         ${row.status !== "success" && html` <${Badge} tone=${statusTone[row.status]}>${words(`status.${row.status}`)}<//>`}
@@ -82,7 +82,7 @@ function One({ id, words, t }) {
   const [error, setError] = useState(null);
   useEffect(() => { api.get(`/api/experiments/${encodeURIComponent(id)}`).then(setFound, setError); }, [id]);
   const back = html`<a class="back" href="#/experiments">${t("back")}</a>`;
-  if (error) return html`<div class="view ex">${back}<p class="notice bad" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div class="view ex">${back}<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p></div>`;
   if (!found) return html`<div class="view ex">${back}<${Spinner} /></div>`;
   const settings = Object.entries(found.metadata ?? {});
   return html`<div class="view ex">${back}

@@ -100,7 +100,7 @@ export function Base({ base, path, query, changed, t }) {
     <${Head} base=${base} changed=${changed} t=${t} />
     ${base.writable && html`<${Upload} base=${base} done=${reload} t=${t} />`}
     ${base.documents > 0 && html`<${Search} base=${base} t=${t} />`}
-    ${error ? html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`
+    ${error ? html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`
       : !documents ? html`<${Spinner} />`
       : documents.length ? html`<${Documents} base=${base} documents=${documents} reload=${reload} t=${t} />`
       : html`<${Empty} title=${t("empty")}>${t(base.writable ? "emptyHint" : "emptyShared")}<//>`}

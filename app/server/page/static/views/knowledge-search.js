@@ -69,7 +69,7 @@ export function Search({ base, t }) {
     </form>
     <div aria-live="polite">
       ${state?.busy && html`<${Spinner} />`}
-      ${state?.error && html`<p class="notice bad">${state.error.message}</p>`}
+      ${state?.error && html`<p class="notice bad">${state.error.message} ${state.error.hint ?? ""}</p>`}
       ${found && html`<p class="note">${found.length ? t("weights", { language: t(`script.${state.language}`, {}, state.language),
         weight: percent(state.dense_weight / (1 + state.dense_weight)) }) : t("foundNothing")}</p>`}
     </div>

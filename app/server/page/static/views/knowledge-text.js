@@ -30,7 +30,7 @@ export function Text({ base, id, query, t }) {
     return () => document.removeEventListener("keydown", pressed);
   }, []);
   const back = html`<a class="back" href=${hrefOf(base.id)}>${base.name}</a>`;
-  if (error) return html`<div>${back}<p class="notice bad" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div>${back}<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p></div>`;
   if (!text) return html`<div>${back}<${Spinner} /></div>`;
   // Offsets count code points, as Python does; a string here counts UTF-16 units.
   const points = [...text.text];

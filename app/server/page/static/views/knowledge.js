@@ -25,7 +25,7 @@ function Create({ made, cancel, t }) {
     <label><span>${t("name")}</span>
       <input class="field" ref=${box} value=${name} maxlength="64" autocomplete="off" aria-invalid=${String(!!error)}
         aria-describedby=${error ? "kb-create-error" : undefined} onInput=${(event) => { setName(event.currentTarget.value); setError(null); }} /></label>
-    ${error && html`<p class="field-error" id="kb-create-error" role="alert">${error.message}</p>`}
+    ${error && html`<p class="field-error" id="kb-create-error" role="alert">${error.message} ${error.hint ?? ""}</p>`}
     <label class="check"><input type="checkbox" checked=${shared} onChange=${(event) => setShared(event.currentTarget.checked)} /> ${t("shareNew")}</label>
     <div class="row"><${Button} type="submit" kind="primary" disabled=${!name.trim()}>${t("create")}<//>
       <${Button} onClick=${cancel}>${t("cancel")}<//></div>
@@ -77,7 +77,7 @@ export function Knowledge({ path, query }) {
   return html`<div class=${`view kb${id ? " has-base" : ""}`}>
     <div class="kb-side">
       <header class="view-head"><h1>${t("title")}</h1><p>${t("about")}</p></header>
-      ${error && html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
+      ${error && html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
       ${!bases ? html`<${Spinner} />` : html`<nav aria-label=${t("bases")}><${Bases} bases=${bases} chosen=${id} t=${t} /></nav>`}
       ${creating ? html`<${Create} made=${made} cancel=${cancel} t=${t} />`
         : html`<button type="button" class="btn" ref=${button} onClick=${() => setCreating(true)}>${t("new")}</button>`}

@@ -152,7 +152,7 @@ export function Memory() {
     <header class="view-head"><h1>${t("title")}</h1><p>${t("about")}</p></header>
     ${off && html`<p class="notice">${off.message}</p>`}
     ${!off && html`<${Fact} save=${add} t=${t} />`}
-    ${error && html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
+    ${error && html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
     ${all?.length > 0 && html`<div class="mem-filter" role="search">
       <label><span class="sr">${t("find")}</span><input type="search" class="field" data-search value=${text} placeholder=${t("find")}
         onInput=${(event) => setText(event.currentTarget.value)} /></label>

@@ -32,7 +32,7 @@ export function Audit({ t }) {
       <label><span>${t("who")}</span><input type="search" class="field" value=${person} onInput=${(event) => setPerson(event.currentTarget.value)} /></label>
       <label><span>${t("what")}</span><select class="field" onChange=${(event) => setAction(event.currentTarget.value)}>
         ${ACTIONS.map((each) => html`<option key=${each} value=${each} selected=${each === action}>${t(`actions.${each || "all"}`)}</option>`)}</select></label></div>
-    ${error && html`<p class="notice bad" role="alert">${error.message}</p>`}
+    ${error && html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p>`}
     ${!rows ? html`<${Spinner} />` : !rows.length ? !error && html`<p class="note">${t("noAudit")}</p>`
       : html`<table class="table pp-audit"><thead><tr><th scope="col">${t("when")}</th><th scope="col">${t("who")}</th><th scope="col">${t("action")}</th><th scope="col">${t("thing")}</th></tr></thead>
       <tbody>${rows.map((entry) => html`<tr key=${entry.id}><td><time datetime=${entry.time} title=${moment(entry.time)}>${ago(entry.time)}</time></td>

@@ -63,7 +63,7 @@ export function Keys({ user, changed, t }) {
   };
   return html`<div class="pp-keys">
     ${made && html`<${Secret} secret=${made.secret} user=${user} close=${() => setMade(null)} t=${t} />`}
-    ${error ? html`<p class="notice bad" role="alert">${error.message}</p>` : !keys ? html`<${Spinner} />`
+    ${error ? html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p>` : !keys ? html`<${Spinner} />`
       : keys.length ? html`<ul aria-label=${t("keysOf", { name: user })}>${keys.map((held) => html`<${Key} key=${held.id} held=${held} revoke=${() => revoke(held)} t=${t} />`)}</ul>`
       : html`<p class="note">${t("noKeys")}</p>`}
     <form class="pp-new" onSubmit=${make}>

@@ -100,7 +100,7 @@ function Users({ me, t }) {
   useEffect(() => { load(); }, []);
   const added = (user) => { setMade(user); load(); };
   return html`<section aria-labelledby="pp-users"><h2 id="pp-users">${t("users")}</h2>
-    ${error && html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
+    ${error && html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${load}>${t("again")}</button></p>`}
     ${made && html`<${Secret} secret=${made.key.secret} user=${made.id} close=${() => setMade(null)} t=${t} />`}
     ${!users ? !error && html`<${Spinner} />` : html`<${Add} first=${!users.length} added=${added} t=${t} />
       ${users.length > 0 && html`<ul class="pp-users">${users.map((user) => html`<${User} key=${user.id} user=${user} me=${me} reload=${load} t=${t} />`)}</ul>`}`}

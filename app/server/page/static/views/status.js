@@ -75,7 +75,7 @@ function Graphs({ t }) {
       setChosen((drawn.find((each) => each.name === "agent") ?? drawn[0])?.name);
     }, setError);
   }, []);
-  if (error) return html`<${Card} title=${t("graphs")} wide><p class="notice bad">${error.message}</p><//>`;
+  if (error) return html`<${Card} title=${t("graphs")} wide><p class="notice bad">${error.message} ${error.hint ?? ""}</p><//>`;
   if (!graphs) return html`<${Card} title=${t("graphs")} wide><${Spinner} /><//>`;
   const graph = graphs.find((each) => each.name === chosen);
   return html`<${Card} title=${t("graphs")} wide>
@@ -109,14 +109,14 @@ export function Status() {
   }, []);
   if (!status) {
     return html`<div class="view st"><header class="view-head"><h1>${t("title")}</h1></header>
-      ${error ? html`<p class="notice bad" role="alert">${error.message}</p>` : html`<${Spinner} />`}</div>`;
+      ${error ? html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p>` : html`<${Spinner} />`}</div>`;
   }
   return html`<div class="view st">
     <header class="view-head"><h1>${t("title")}</h1>
       <p class="st-head"><${Badge} tone=${error ? "bad" : TONES[status.state]}>${t(error ? "unreachable" : `state.${status.state}`)}<//>
         <span class="note">${t("version", { version: status.version })} · ${t("since", { time: took(Math.floor(status.seconds)) })}</span></p>
       <p class="sr" aria-live="polite">${t(error ? "unreachable" : `state.${status.state}`)}</p></header>
-    ${error && html`<p class="notice bad">${error.message}</p>`}
+    ${error && html`<p class="notice bad">${error.message} ${error.hint ?? ""}</p>`}
     ${status.reason && html`<p class="notice bad">${status.reason} ${status.hint}</p>`}
     <div class="st-cards">
       <${Model} model=${status.model} embedder=${status.embedder} t=${t} />

@@ -87,7 +87,7 @@ export function Trace({ id, t }) {
     return () => document.removeEventListener("keydown", pressed);
   }, [chosen]);
   const back = html`<a class="back" href="#/traces">${t("back")}</a>`;
-  if (error) return html`<div class="view">${back}<p class="notice bad" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div class="view">${back}<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""}</p></div>`;
   if (!view) return html`<div class="view">${back}<${Spinner} /></div>`;
   const run = chosen && view.runs.find((each) => each.id === chosen);
   const models = view.runs.filter((each) => each.run_type === "llm" && !each.folded).length;

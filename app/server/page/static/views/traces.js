@@ -98,7 +98,7 @@ function List({ query, t }) {
   return html`<div class="view tr-list">
     <header class="view-head"><h1>${t("title")}</h1><p>${t("about")}</p></header>
     <${Filters} wanted=${wanted} change=${change} graphs=${graphs} t=${t} />
-    ${error && html`<p class="notice bad" role="alert">${error.message} <button type="button" class="btn" onClick=${() => load()}>${t("again")}</button></p>`}
+    ${error && html`<p class="notice bad" role="alert">${error.message} ${error.hint ?? ""} <button type="button" class="btn" onClick=${() => load()}>${t("again")}</button></p>`}
     <p class="sr" aria-live="polite">${rows && t("found", { count: rows.length })}</p>
     ${!rows ? html`<${Spinner} />`
       : !rows.length ? !error && html`<${Empty} title=${t(filtered ? "noneFits" : "none")}>${t(filtered ? "noneFitsHint" : "noneHint")}<//>`
