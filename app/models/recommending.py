@@ -23,6 +23,7 @@ _WIDTH, _HEIGHT = 720, 420
 _LEFT, _RIGHT, _ABOVE, _BELOW = 64, 20, 36, 52
 _LETTER, _LINE = 7.5, 15  # of a label, in the picture's units
 _TICKS = 7
+Box = tuple[float, float, float, float]  # left, top, width, height
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def picture(rows: Sequence[Compared]) -> str:
         _line(x(reference.bytes), _ABOVE, x(reference.bytes), floor, "#999", "2 4"),
         _text(x(reference.bytes) + 5, _ABOVE + 10, reference.name, "start", "#777"),
     ]
-    taken: list[tuple[float, float, float]] = []
+    taken = [(x(row.bytes) - 6, y(row.divergence.mean) - 6, 12.0, 12.0) for row in others]
     for row in sorted(others, key=lambda row: row.divergence.mean):
         at, middle, found = x(row.bytes), y(row.divergence.mean), row.divergence
         parts.append(_line(at, y(found.low), at, y(found.high), "#2563eb", width=2))
@@ -155,23 +156,32 @@ def _step(span: float) -> float:
     return next(step * power for step in (0.2, 0.5, 1.0, 2.0) if span / (step * power) <= _TICKS)
 
 
-def _label(
-    name: str, at: float, middle: float, edge: float, taken: list[tuple[float, float, float]]
-) -> str:
-    """Write a name beside its point, where no other name is."""
+def _label(name: str, at: float, middle: float, edge: float, taken: list[Box]) -> str:
+    """Write a name beside its point, at the nearest height where nothing else is."""
     width = _LETTER * len(name)
-    start = at + 8 if at + 8 + width <= edge else at - 8 - width
-    line = middle - 6
-    while any(abs(line - y) < _LINE and start < x + w and x < start + width for x, y, w in taken):
-        line -= _LINE
-    taken.append((start, line, width))
-    return _text(start, line, name)
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", fill: str = "#333") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(text)}</text>'
+    start = at + 9 if at + 9 + width <= edge else at - 9 - width
+    tops = (middle - _LINE / 2 + sign * step for step in range(200) for sign in (1, -1))
+    room = (
+        top
+        for top in tops
+        if _ABOVE - _LINE <= top <= _HEIGHT - _BELOW - _LINE
+        and not any(
+            top < y + height and y < top + _LINE and start < x + wide and x < start + width
+            for x, y, wide, height in taken
+        )
     )
+    top = next(room, middle - _LINE / 2)  # of a hundred files not all names find a place
+    taken.append((start, top, width, _LINE))
+    return _text(
+        start, top + 12, name, extra=' paint-order="stroke" stroke="#fff" stroke-width="3"'
+    )
+
+
+def _text(
+    x: float, y: float, text: str, anchor: str = "start", fill: str = "#333", extra: str = ""
+) -> str:
+    where = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}"{extra}'
+    return f"<text {where}>{escape(text)}</text>"
 
 
 def _line(

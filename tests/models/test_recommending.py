@@ -127,5 +127,6 @@ def test_sizes_of_all_ranges_get_ticks(largest: float) -> None:
 
 
 def test_one_file_and_no_divergence_are_drawn_too() -> None:
-    for rows in ([FILES[0]], [FILES[0], row("copy", 3000, 0.0)]):
+    crowd = [row(f"very-long-name-{n}", 1000, 0.1) for n in range(60)]
+    for rows in ([FILES[0]], [FILES[0], row("copy", 3000, 0.0)], [FILES[0], *crowd]):
         ET.fromstring(picture(rows))

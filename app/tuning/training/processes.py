@@ -13,6 +13,7 @@ from typing import Any
 
 from accelerate import PartialState
 from accelerate.utils import DistributedType
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
@@ -79,7 +80,7 @@ def arguments(kind: Any, recipe: Recipe, options: Mapping[str, Any]) -> Any:
 
 
 class CheckSharding(TrainerCallback):
-    """Looks before the first update whether the processes share as they are to."""
+    """Looks before the first update whether the processes share as they are to; keeps it so."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._wanted = recipe.sharding
@@ -99,6 +100,15 @@ class CheckSharding(TrainerCallback):
                 f"with {'pieces' if pieces else 'all'} of the model in each.",
                 hint="docs/several-gpus.md lists where which sharding runs.",
             )
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **known: Any) -> None:
+        """Take apart again what a look put together and no backward pass took apart.
+
+        A checkpoint's pieces can be read only into pieces.
+        """
+        for each in known["model"].modules():
+            if isinstance(each, FSDPModule):
+                each.reshard()
 
 
 def _share(model: Any) -> float:
