@@ -325,4 +325,5 @@ def _change(ratio: Interval) -> str:
     """Write how much a perplexity differs from the reference's: +1.2% ±0.3."""
     if ratio.mean >= 2:
         return f"×{ratio.mean:.3g}"
-    return f"{ratio.mean - 1:+.1%} ±{100 * ratio.half:.1f}"
+    change = round(ratio.mean - 1, 3) + 0.0  # no -0.0
+    return f"{change:+.1%} ±{100 * ratio.half:.1f}"

@@ -66,6 +66,7 @@ def test_names_and_figures_fit_into_eighty_columns() -> None:
     ("ratio", "told"),
     [
         (Interval(0.998, 0.99, 1.006), "-0.2% ±0.8"),
+        (Interval(0.9997, 0.9957, 1.0037), "+0.0% ±0.4"),
         (Interval(1.5, 1.4, 1.6), "+50.0% ±10.0"),
         (Interval(1234.5, 1000, 1500), "×1.23e+03"),
     ],
