@@ -277,6 +277,10 @@ def test_bases_that_cannot_be_trained(smollm2: Path, tmp_path: Path) -> None:
     holes = tiny_model(tmp_path / "holes.gguf", smollm2, without=("blk.1.ffn_up.weight",))
     with pytest.raises(TuningError, match=r"finds no .*layers\.1\.mlp\.up_proj"):
         load(holes, Recipe(), tmp_path)
+    # transformers takes the width of Qwen3's heads for 128, whatever the file says.
+    narrow = tiny_model(tmp_path / "narrow.gguf", smollm2, "qwen3", head=16)
+    with pytest.raises(TuningError, match="of the right shape in it, and 17 more"):
+        load(narrow, Recipe(), tmp_path)
     (tmp_path / "cut.gguf").write_bytes(other.read_bytes()[:5000])
     with pytest.raises(TuningError, match="cannot be trained"):
         load(tmp_path / "cut.gguf", Recipe(), tmp_path)

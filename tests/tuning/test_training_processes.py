@@ -20,7 +20,10 @@ from groundling.tuning.training.job import RESULT
 from tests.tuning.tiny import chats, tiny_model
 
 torch = pytest.importorskip("torch", reason="the extra tune is not installed")
-pytestmark = [pytest.mark.tune, pytest.mark.filterwarnings("ignore")]
+# Every process reads torch for itself: on a busy machine that is a minute for each.
+pytestmark = [
+    pytest.mark.tune, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900),
+]  # fmt: skip
 RECIPE = Recipe(
     steps=8, context=96, threads=1, batch=4, accumulate=1, rank=4, warmup=0.0, learning_rate=1e-3,
     save=2,

@@ -31,6 +31,7 @@ def tiny_model(
     architecture: str = "llama",
     without: Sequence[str] = (),
     template: str | None = None,
+    head: int | None = None,
 ) -> Path:
     """Write a model of random weights, F16.
 
@@ -40,7 +41,9 @@ def tiny_model(
             qwen3 norms of queries and keys.
         without: names of tensors that are left out.
         template: instead of the one of the file.
+        head: width of each head; default: as the architecture's models have it.
     """
+    head = head or (128 if architecture == "qwen3" else WIDTH // HEADS)
     source = gguf.GGUFReader(tokens_of)
     writer = gguf.GGUFWriter(file, architecture)
     merged = len(source.fields[_LISTS[0]].data) - len(source.fields[_MERGES].data)
@@ -62,9 +65,9 @@ def tiny_model(
     writer.add_head_count_kv(HEADS_KV)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
-    writer.add_rope_dimension_count(WIDTH // HEADS)
-    writer.add_key_length(WIDTH // HEADS)
-    writer.add_value_length(WIDTH // HEADS)
+    writer.add_rope_dimension_count(head)
+    writer.add_key_length(head)
+    writer.add_value_length(head)
     writer.add_vocab_size(VOCABULARY)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     random = np.random.default_rng(0)
@@ -80,20 +83,20 @@ def tiny_model(
 
     matrix("token_embd", VOCABULARY, WIDTH, 0.3)
     vector("output_norm.weight", WIDTH, 1.0)
-    narrow = WIDTH // HEADS * HEADS_KV
+    wide, narrow = head * HEADS, head * HEADS_KV
     for layer in range(LAYERS):
         block = f"blk.{layer}"
         for part, outer, inner in (
-            ("attn_q", WIDTH, WIDTH), ("attn_k", narrow, WIDTH), ("attn_v", narrow, WIDTH),
-            ("attn_output", WIDTH, WIDTH), ("ffn_gate", FORWARD, WIDTH),
+            ("attn_q", wide, WIDTH), ("attn_k", narrow, WIDTH), ("attn_v", narrow, WIDTH),
+            ("attn_output", WIDTH, wide), ("ffn_gate", FORWARD, WIDTH),
             ("ffn_up", FORWARD, WIDTH), ("ffn_down", WIDTH, FORWARD),
         ):  # fmt: skip
             matrix(f"{block}.{part}", outer, inner, 0.15)
             if architecture == "qwen2" and part in ("attn_q", "attn_k", "attn_v"):
                 vector(f"{block}.{part}.bias", outer, 0.0)
         if architecture == "qwen3":
-            vector(f"{block}.attn_q_norm.weight", WIDTH // HEADS, 1.0)
-            vector(f"{block}.attn_k_norm.weight", WIDTH // HEADS, 1.0)
+            vector(f"{block}.attn_q_norm.weight", head, 1.0)
+            vector(f"{block}.attn_k_norm.weight", head, 1.0)
         vector(f"{block}.attn_norm.weight", WIDTH, 1.0)
         vector(f"{block}.ffn_norm.weight", WIDTH, 1.0)
     writer.write_header_to_file()

@@ -38,18 +38,23 @@ def load(base: Path, recipe: Recipe, scratch: Path) -> Any:
         where = {"pretrained_model_name_or_path": str(base.parent), "gguf_file": base.name}
     try:
         model, told = AutoModelForCausalLM.from_pretrained(
-            **where, dtype=dtype, local_files_only=True, output_loading_info=True
+            **where,
+            dtype=dtype,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told, and refused below
         )
     except (ValueError, LookupError, OSError, NotImplementedError, struct.error) as error:
         raise TuningError(
             f"The weights of {base.name} cannot be trained: {error}",
             hint=f"Bases that can be: {_READABLE}.",
         ) from error
-    if missing := sorted(told["missing_keys"]):
-        # transformers fills up with random numbers what it has no name for.
+    mismatched = {name for name, *_ in told["mismatched_keys"]}
+    if missing := sorted(mismatched | set(told["missing_keys"])):
+        # transformers fills up with random numbers what it has no name or no room for.
         raise TuningError(
             f"The weights of {base.name} cannot be trained: transformers finds no "
-            f"{missing[0]} in it, and {len(missing) - 1} more.",
+            f"{missing[0]} of the right shape in it, and {len(missing) - 1} more.",
             hint=f"Bases that can be: {_READABLE}.",
         )
     _forget_quantisation(model)
