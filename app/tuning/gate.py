@@ -252,6 +252,6 @@ def _not_risen(found: Paired) -> str | None:
 def _fallen(found: Paired, allowed: float) -> str | None:
     if found.difference < -allowed:
         return f"it fell by {-found.difference:.2f}, more than {allowed:g}"
-    if found.high < 0:
+    if found.high < 0 and found.p / 2 <= CHANCE:
         return f"it fell beyond chance: {found.low:+.3f} to {found.high:+.3f}"
     return None

@@ -47,7 +47,7 @@ def test_the_suite_asks_every_skill_in_both_languages() -> None:
 
 @pytest.mark.model
 def test_an_adapter_of_noise_is_refused_with_what_it_broke(smollm2: Path, tmp_path: Path) -> None:
-    folder = peft_folder(tmp_path / "peft", smollm2, scale=3.0, layers=30)
+    folder = peft_folder(tmp_path / "peft", smollm2, scale=0.1, layers=30)
     export_adapter(folder, smollm2, tmp_path / "noise.gguf")
     model = ChatLlama(model=str(smollm2), context=2560, temperature=0.0)
     told: list[Sequence[object]] = []
@@ -74,7 +74,8 @@ def test_an_adapter_that_does_nothing_has_not_risen(smollm2: Path, tmp_path: Pat
     folder = peft_folder(tmp_path / "peft", smollm2, scale=0.0)
     export_adapter(folder, smollm2, tmp_path / "still.gguf")
     model = ChatLlama(model=str(smollm2), context=2560, temperature=0.0)
-    verdict = gate(model, str(tmp_path / "still.gguf"), HELDOUT, cases=FEW)
+    # Read in other pieces, a prompt has other last digits: of two questions that is a lot.
+    verdict = gate(model, str(tmp_path / "still.gguf"), HELDOUT, cases=FEW, allowed=0.2)
     assert [each.skill for each in verdict.comparisons if each.reason] == [LEARNT]
     assert verdict.broken == []
 

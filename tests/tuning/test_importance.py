@@ -28,6 +28,7 @@ def text(tmp_path: Path) -> Path:
 
 
 @pytest.mark.tune
+@pytest.mark.skipif(find_spec("torch") is None, reason="the extra tune is not installed")
 def test_the_mean_square_of_each_input(smollm2: Path, text: Path, tmp_path: Path) -> None:
     found = importance_of(smollm2, text)
     header = read_gguf(smollm2)
