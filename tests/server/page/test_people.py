@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from groundling.server.person import Role
 from tests.server.page.conftest import Snap
@@ -102,12 +104,26 @@ def test_the_first_user_is_made_by_whoever_sits_at_the_machine(
     watch.allow("401")  # what the page asks in the moment between the user and their session
     page.goto("/#/people")
     expect(page.get_by_text("This server knows no users")).to_be_visible()
+    # What else the page asks is refused in that moment, and must not show the key away.
+    page.evaluate(
+        "import(new URL('lib/api.js', document.querySelector('script[type=module]').src)).then("
+        "({ api }) => { window.asking = "
+        "setInterval(() => api.get('/api/users').catch(() => {}), 20) })"
+    )
+
+    def late(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    page.route("**/api/session", late)
     page.locator(".pp-add input").fill("ada")
     page.locator(".pp-add input").press("Enter")
     page.get_by_role("dialog").get_by_role("button", name="Make the admin").click()
     secret = page.locator(".pp-secret input")
     expect(secret).to_be_visible()
     key = secret.input_value()
+    page.evaluate("clearInterval(window.asking)")
+    page.unroute("**/api/session")
     snap("first")
     expect(page.get_by_role("heading", name="You")).to_be_visible()
     page.get_by_role("button", name="Log out").click()

@@ -24,7 +24,8 @@ export async function ask(method, path, body, { signal, headers = {} } = {}) {
   const form = body instanceof FormData;
   const sent = { ...headers };
   if (body !== undefined && !form) sent["Content-Type"] = "application/json";
-  const { csrf } = session();
+  const asker = session();
+  const { csrf } = asker;
   if (csrf && method !== "GET") sent["X-CSRF-Token"] = csrf;
   let answer;
   try {
@@ -40,7 +41,9 @@ export async function ask(method, path, body, { signal, headers = {} } = {}) {
   online.set(true);
   if (answer.ok) return answer;
   const told = await answer.json().catch(() => ({}));
-  if (answer.status === 401 && path !== "/api/session") who.set({ person: null, csrf: null, people: true });
+  // A refusal of one who is somebody else by now says nothing.
+  const still = who.get() === null || who.get() === asker;
+  if (answer.status === 401 && path !== "/api/session" && still && !asker.entering) who.set({ person: null, csrf: null, people: true });
   throw new Problem(String(told.detail ?? told.error?.message ?? t("failed", { status: answer.status })), {
     status: answer.status, code: told.code ?? "", hint: told.hint ?? "",
     retry: Number(answer.headers.get("Retry-After")) || 0,

@@ -23,6 +23,8 @@ function Add({ first, added, t }) {
     event.preventDefault();
     if (first && !(await confirm({ title: t("firstTitle"), text: t("firstText"), yes: t("firstYes") }))) return;
     setBusy(true);
+    const before = session();
+    if (first) who.set({ ...before, entering: true });
     try {
       const user = await api.post("/api/users", { id: id.trim(), role });
       if (first) { // from here on the server wants to know who asks: stay inside, or the key is lost
@@ -32,6 +34,7 @@ function Add({ first, added, t }) {
       setId("");
       added(user);
     } catch (problem) {
+      if (first) who.set(before);
       setError(problem);
       box.current?.focus();
     } finally {
