@@ -180,21 +180,17 @@ def _scale(name: str, rank: int, config: Mapping[str, Any]) -> float:
 
 def stored_tensors(file: Path) -> dict[str, npt.NDArray[Any]]:
     """Map the tensors of a safetensors file; numbers of the type BF16, which numpy lacks, as
-    they are stored (https://github.com/huggingface/safetensors#format).
+    they are stored.
 
     Raises:
         OSError, ValueError, LookupError: it cannot be read, or is damaged.
     """
-    whole = np.memmap(file, np.uint8, "r")
-    begin = 8 + int.from_bytes(whole[:8].tobytes(), "little")
-    told = json.loads(whole[8:begin].tobytes())
-    found = {}
-    for name, each in told.items():
-        if name != "__metadata__":
-            start, end = each["data_offsets"]
-            kind: np.dtype[Any] = _TYPES[each["dtype"]]
-            found[name] = whole[begin + start : begin + end].view(kind).reshape(each["shape"])
-    return found
+    from gguf.utility import SafetensorsLocal
+
+    return {
+        name: each.mmap_bytes().view(_TYPES[each.dtype]).reshape(each.shape)
+        for name, each in SafetensorsLocal(file).tensors.items()
+    }
 
 
 def floats(stored: npt.NDArray[Any]) -> Matrix:

@@ -29,19 +29,6 @@ PAIRS = [replace(one, rejected="No.") for one in chats(16)]
 LABELS = [replace(one, good=number % 2 == 0) for number, one in enumerate(chats(16))]
 
 
-@pytest.fixture(scope="session")
-def tiny(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf", smollm2)
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Return the events of trainings in this process."""
-    events: list[dict[str, Any]] = []
-    monkeypatch.setattr("groundling.tuning.training.reporting.tell", events.append)
-    return events
-
-
 def trained(
     folder: Path,
     base: Path,

@@ -17,7 +17,7 @@ from groundling.errors import TuningError
 from groundling.tuning.recipe import Recipe, read_recipe
 from groundling.tuning.supervisor import TrainingRun
 from groundling.tuning.training.job import RESULT
-from tests.tuning.tiny import chats, tiny_model
+from tests.tuning.tiny import chats
 
 torch = pytest.importorskip("torch", reason="the extra tune is not installed")
 # Every process reads torch for itself: on a busy machine that is a minute for each.
@@ -45,19 +45,6 @@ run = TrainingRun(pathlib.Path(sys.argv[1]), None, None)
 for event in run.events():
     print(run._process.pid, event["event"], flush=True)
 """
-
-
-@pytest.fixture(scope="session")
-def tiny(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf", smollm2)
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Return the events of trainings in this process."""
-    events: list[dict[str, Any]] = []
-    monkeypatch.setattr("groundling.tuning.training.reporting.tell", events.append)
-    return events
 
 
 def run_of(

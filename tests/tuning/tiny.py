@@ -135,6 +135,14 @@ def llama_says(file: Path, rows: Sequence[Sequence[int]], adapter: Path | None =
 
 
 def apart(truth: Any, other: Any) -> tuple[float, float]:
-    """Return the mean divergence in nats, and the share of places with the same likeliest token."""
+    """Hold log-probabilities against others.
+
+    Returns:
+        The mean divergence, and how far, by the truth, the other's likeliest token is behind
+        the likeliest one at the worst place; both in nats. Of near ties rounding chooses.
+    """
     divergence = (np.exp(truth) * (truth - other)).sum(axis=1).mean()
-    return float(divergence), float((truth.argmax(axis=1) == other.argmax(axis=1)).mean())
+    chosen = np.take_along_axis(truth, other.argmax(axis=1)[:, None], axis=1)[:, 0]
+    same = (truth.argmax(axis=1) == other.argmax(axis=1)).mean()
+    print(f"the same likeliest token: {same:.3f}")
+    return float(divergence), float((truth.max(axis=1) - chosen).max())
