@@ -15,6 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from openai import OpenAI
 from pydantic import Field
 
+from groundling.errors import KnowledgeError
 from groundling.home import Home
 from groundling.server.application import Application
 from tests.scripted import ScriptedChat
@@ -97,3 +98,21 @@ def documents(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "leave.md").write_text(LEAVE, encoding="utf-8")
     return folder
+
+
+@pytest.fixture(params=[RuntimeError, KnowledgeError])
+def secret_place(
+    request: pytest.FixtureRequest, server: Server, scripted: ScriptedChat,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:  # fmt: skip
+    """Have the model say “Hello there.” and fail; return the folder that its error names."""
+    place = str(server.home.settings.home)
+
+    async def breaking(self: ScriptedChat, messages: Any, *_: Any, **__: Any) -> Any:
+        for chunk in ScriptedChat._stream(self, messages):
+            yield chunk
+        raise request.param(f"{place}/knowledge/x is damaged.")
+
+    monkeypatch.setattr(ScriptedChat, "_astream", breaking)
+    scripted.enqueue("Hello there.")
+    return place
